@@ -1,0 +1,159 @@
+/** `npm run bench`: measures Waybill beside a bare proxy. See docs/performance.md. */
+import { parseArgs } from 'node:util';
+import { type Measurement, measure, type Subject } from './measure.js';
+import { measureMemory } from './memory.js';
+import { type LoadGenerator, type Started, startLoad, startScript, startWaybill } from './processes.js';
+import { goalLines, judgeAll, memoryLine, record, type ScenarioResult, summary, table } from './report.js';
+import { SCENARIOS, type Scenario } from './scenarios.js';
+
+const USAGE = `Usage: npm run bench -- [all | stream | memory] [options]
+
+Loads a fixed upstream through a bare node:http + undici proxy and through Waybill, in turns, in one run.
+
+  --quick            a few scenarios, short turns: under a minute
+  --rounds N         turns of each (3; 2 with --quick)
+  --only ID,ID       these scenarios: ${SCENARIOS.map(({ id }) => id).join(', ')}
+  --subjects A,B     of direct, bare, waybill
+  --requests N       for memory (200000)
+  --profile DIR      Waybill leaves a CPU profile there (its figures are then not to be compared)
+  --json             figures as JSON
+  --record           add a line to bench/RESULTS.md
+  --help
+
+Exit code 1 when a goal is missed by more than the run's own noise.
+`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    record: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    only: { type: 'string' },
+    profile: { type: 'string' },
+    subjects: { type: 'string', default: 'direct,bare,waybill' },
+    requests: { type: 'string', default: '200000' },
+  },
+});
+
+const print = (text: string) => void process.stdout.write(`${text}\n`);
+const progress = (text: string) => void process.stderr.write(`${text}\n`);
+
+/** Stopped in reverse order at the end, whatever the end is. */
+const running: Array<{ stop(): Promise<void> }> = [];
+
+async function keep<T extends { stop(): Promise<void> }>(started: Promise<T>): Promise<T> {
+  const kept = await started;
+  running.push(kept);
+  return kept;
+}
+
+async function main(): Promise<number> {
+  const suite = positionals[0] ?? 'all';
+  if (values.help) {
+    print(USAGE);
+    return 0;
+  }
+  if (suite === 'memory') return runMemory(wholeNumber(values.requests, '--requests'));
+  if (suite !== 'all' && suite !== 'stream') throw new UsageError(`no suite "${suite}"; there are all, stream, memory`);
+  const only = values.only?.split(',') ?? null;
+  const chosen = SCENARIOS.filter(({ id, quick, suites }) =>
+    only === null ? suites.includes(suite) && (quick || !values.quick) : only.includes(id),
+  );
+  if (chosen.length === 0) throw new UsageError(`no scenario is called ${values.only}`);
+  return runScenarios(chosen);
+}
+
+async function runScenarios(scenarios: readonly Scenario[]): Promise<number> {
+  const rounds = values.rounds === undefined ? (values.quick ? 2 : 3) : wholeNumber(values.rounds, '--rounds');
+  const timing = values.quick ? { warmUpMs: 300, durationMs: 1000 } : { warmUpMs: 1000, durationMs: 3000 };
+  const { load, upstream, subjects } = await start(values.subjects.split(','));
+  const results: ScenarioResult[] = [];
+  for (const scenario of scenarios) {
+    const result: ScenarioResult = { scenario, rounds: {} };
+    for (let round = 0; round < rounds; round += 1) {
+      // Who goes first changes with the round, so that a machine that slows down does not slow always the same one.
+      for (const subject of rotated(subjects, round)) {
+        progress(`${scenario.title}: round ${round + 1} of ${rounds}, ${subject.name}`);
+        const measured = await measure({ load, upstreamPid: upstream.pid, subject, scenario, ...timing });
+        listOf(result, subject).push(measured);
+      }
+    }
+    results.push(result);
+  }
+  const goals = judgeAll(results);
+  if (values.json) print(JSON.stringify({ rounds, timing, results, goals }, null, 2));
+  else print(`\n${table(results)}\n\n${goalLines(goals)}`);
+  if (values.record) record(summary(goals));
+  return goals.some(({ verdict }) => verdict === 'missed') ? 1 : 0;
+}
+
+async function runMemory(requests: number): Promise<number> {
+  const { load, subjects } = await start(['waybill']);
+  const { pid, port } = subjects[0] as Subject;
+  const onBatch = (done: number) => progress(`${done} of ${requests} requests`);
+  const memory = await measureMemory({ load, pid, port, requests, onBatch });
+  print(values.json ? JSON.stringify(memory) : memoryLine(memory));
+  if (values.record) record(memoryLine(memory));
+  return memory.isMet ? 0 : 1;
+}
+
+async function start(
+  names: readonly string[],
+): Promise<{ load: LoadGenerator; upstream: Started; subjects: Subject[] }> {
+  const load = await keep(startLoad());
+  const upstream = await keep(startScript('upstream', []));
+  const origin = `http://127.0.0.1:${upstream.port}`;
+  const subjects: Subject[] = [];
+  for (const name of names) {
+    if (name === 'direct') subjects.push({ name, pid: upstream.pid, port: upstream.port });
+    else if (name === 'bare') subjects.push({ name, ...(await keep(startScript('bare-proxy', [origin]))) });
+    else if (name === 'waybill')
+      subjects.push({ name, ...(await keep(startWaybill(upstream.port, values.profile ?? null))) });
+    else throw new UsageError(`no subject "${name}"; there are direct, bare, waybill`);
+  }
+  return { load, upstream, subjects };
+}
+
+function listOf(result: ScenarioResult, subject: Subject): Measurement[] {
+  const list = result.rounds[subject.name] ?? [];
+  result.rounds[subject.name] = list;
+  return list;
+}
+
+function rotated<T>(items: readonly T[], by: number): T[] {
+  const at = by % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
+}
+
+function wholeNumber(text: string, option: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new UsageError(`${option} wants a whole number above zero, not ${text}`);
+  return value;
+}
+
+class UsageError extends Error {}
+
+async function stopAll(): Promise<void> {
+  for (const each of running.splice(0).reverse()) await each.stop();
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void stopAll().then(() => process.exit(2)));
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  progress(
+    error instanceof UsageError
+      ? `${error.message}\n\n${USAGE}`
+      : String(error instanceof Error ? error.message : error),
+  );
+  process.exitCode = 2;
+} finally {
+  await stopAll();
+}

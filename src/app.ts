@@ -1,0 +1,264 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { v7 as uuidv7 } from 'uuid';
+import { systemClock } from './composition/clock.js';
+import { buildGeneration, type Foundation, type Generation, providerStatus } from './composition/generation.js';
+import { InFlight } from './composition/in-flight.js';
+import { createObserver } from './composition/observer.js';
+import { priceRecord } from './composition/prices.js';
+import { keyScopes } from './composition/providers.js';
+import type { Config } from './config/config.js';
+import { maskedConfig } from './config/masked.js';
+import { parseConfigText } from './config/parse.js';
+import { UserError } from './domain/errors.js';
+import type { Ledger } from './domain/ledger.js';
+import { costReportAnswer } from './http/admin/reports.js';
+import { requestDetailAnswer, requestListAnswer } from './http/admin/requests.js';
+import { createHttpApp, type HttpParts } from './http/server.js';
+import { createKeyMemory } from './keys/memory.js';
+import { openSqliteReader } from './ledger/sqlite/reader.js';
+import { openSqliteLedger } from './ledger/sqlite/sqlite-ledger.js';
+import { createLimiter } from './limits/limiter.js';
+import { createMeter } from './metering/meter.js';
+import { adapters } from './providers/registry.js';
+import { type RunningSandbox, startSandbox } from './providers/sandbox/server.js';
+import { costReports } from './reports/cost-report.js';
+import { createTargetHealth } from './routing/health.js';
+import { createLogger, type OpenLogger } from './telemetry/logger.js';
+import { createMetrics, type Metrics } from './telemetry/metrics.js';
+import { createUpstreamClient } from './upstream/client.js';
+
+/** What is left under way gets this long to settle after it was cut. */
+const CUT_GRACE_MS = 5_000;
+
+export interface AppOptions {
+  config: Config;
+  /** The environment that `POST /config/validate` resolves variables from. */
+  env: Readonly<Record<string, string | undefined>>;
+}
+
+/** A daemon that serves. */
+export interface RunningApp {
+  /** Where it listens, e.g. `http://127.0.0.1:2906`. */
+  url: string;
+  /** Rows of dead processes that were in flight and are now `interrupted`. */
+  recovered: number;
+  /** Stops accepting, lets what is under way end within the grace, settles what it cuts, closes the ledger. */
+  stop(hurry?: AbortSignal): Promise<void>;
+}
+
+/**
+ * Builds everything from one configuration and starts to listen. What fails on the way is undone.
+ * @throws UserError with one clear line: an occupied port, a ledger that cannot be opened, …
+ */
+export async function startApp({ config, env }: AppOptions): Promise<RunningApp> {
+  const undo: Array<() => Promise<void> | void> = [];
+  try {
+    const logger = await createLogger(config.logging);
+    undo.push(() => logger.close());
+    const metrics = createMetrics();
+    const ledger = openLedger(config, logger);
+    undo.push(() => ledger.close());
+    const foundation = buildFoundation({ config, ledger, logger, metrics });
+    undo.push(
+      () => foundation.client.close(),
+      () => foundation.limiter.close(),
+    );
+    const sandbox = await startSandboxIfUsed(config);
+    if (sandbox !== null) undo.push(() => sandbox.close());
+    const generation = buildGeneration(config, 1, foundation, sandbox?.url ?? null);
+    await ledger.recordPrices(
+      generation.providers.prices.map((price) => priceRecord(price, systemClock.now(), generation.number)),
+    );
+    const inFlight = new InFlight();
+    const server = createHttpServer({ generation, foundation, inFlight, ledger, metrics, logger, env });
+    await listen(server, config);
+    undo.push(() => closeServer(server));
+    const recovered = ledger.recovered();
+    for (const row of recovered) {
+      logger.warn(
+        { ...row, costNanoUsd: row.costNanoUsd?.toString() ?? null },
+        'in flight when its process died: now interrupted',
+      );
+    }
+    return {
+      url: urlOf(server),
+      recovered: recovered.length,
+      async stop(hurry) {
+        inFlight.drain();
+        // Stops accepting now; connections without a request are closed at once.
+        server.close();
+        if (!(await inFlight.idleWithin(config.server.shutdownGraceMs, hurry))) {
+          inFlight.cut();
+          await inFlight.idleWithin(CUT_GRACE_MS);
+        }
+        for (const close of undo.reverse()) await close();
+      },
+    };
+  } catch (error) {
+    for (const close of undo.reverse()) await close();
+    throw error;
+  }
+}
+
+function openLedger(config: Config, logger: OpenLogger): Ledger {
+  const { ledger } = config.storage;
+  if (ledger.type !== 'sqlite') throw new UserError('storage.ledger.type: postgres is not active yet; use sqlite');
+  return openSqliteLedger({ path: ledger.path, durability: ledger.durability, clock: systemClock, logger });
+}
+
+function buildFoundation(parts: { config: Config; ledger: Ledger; logger: OpenLogger; metrics: Metrics }): Foundation {
+  const { config, ledger, logger, metrics } = parts;
+  return {
+    limiter: createLimiter({ clock: systemClock, queueMaxLength: config.policy.queue.maxLength, logger }),
+    health: createTargetHealth({ clock: systemClock, settings: () => config.policy.cooldown }),
+    client: createUpstreamClient({ clock: systemClock }),
+    meter: createMeter({}),
+    ledger,
+    observer: createObserver({ logger, metrics }),
+    keyMemory: createKeyMemory(),
+    clock: systemClock,
+    random: Math.random,
+    logger,
+  };
+}
+
+async function startSandboxIfUsed(config: Config): Promise<RunningSandbox | null> {
+  const inline = new Set(adapters.filter((adapter) => adapter.inline === true).map((adapter) => adapter.id));
+  return config.providers.some((provider) => inline.has(provider.type)) ? startSandbox({}) : null;
+}
+
+interface ServerParts {
+  generation: Generation;
+  foundation: Foundation;
+  inFlight: InFlight;
+  ledger: Ledger;
+  metrics: Metrics;
+  logger: OpenLogger;
+  env: AppOptions['env'];
+}
+
+function createHttpServer(parts: ServerParts): Server {
+  const { generation, foundation, inFlight, metrics, logger } = parts;
+  const { config } = generation;
+  metrics.observe({
+    keyStates: () =>
+      generation.providers.all.flatMap(({ config: { id }, pool }) =>
+        pool.snapshot().map(({ id: key, state }) => ({ provider: id, key, state })),
+      ),
+    limits: () =>
+      keyScopes(generation.providers).flatMap((scope) =>
+        foundation.limiter.snapshot(scope).map((limit) => ({ scope: scope.id, limit })),
+      ),
+    queueDepth: () => foundation.limiter.queueDepth(),
+    budgets: () => [],
+    configGeneration: () => generation.number,
+  });
+  const current = httpParts(parts);
+  const { prometheus } = config.logging;
+  const app = createHttpApp({
+    current: () => current,
+    cors: () => config.server.cors,
+    trustProxy: config.server.trustProxy,
+    metricsPath: prometheus.enabled ? prometheus.endpoint : null,
+    newId: () => uuidv7(),
+    clock: systemClock,
+    logger,
+  });
+  const server = createServer({ noDelay: true, keepAliveTimeout: 75_000 }, app.callback());
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+  });
+  server.on('request', (_request, response) => {
+    // A kept-alive connection is not to bring another request while the daemon stops.
+    if (inFlight.isDraining) response.setHeader('connection', 'close');
+  });
+  return server;
+}
+
+function httpParts({ generation, foundation, inFlight, ledger, metrics, env }: ServerParts): HttpParts {
+  const { config, directory, dispatcher, router } = generation;
+  const reader = ledger.reader();
+  return {
+    directory,
+    dispatcher,
+    router,
+    underWay: inFlight,
+    bodyLimitBytes: config.server.bodyLimitBytes,
+    health: foundation.health,
+    createdAt: generation.createdAt,
+    notReady: () => notReady(generation, inFlight, ledger),
+    generation: generation.number,
+    adminKey: config.server.adminKey,
+    metricsPublic: config.logging.prometheus.public,
+    metrics,
+    admin: {
+      effectiveConfig: () => maskedConfig(config),
+      validateConfig: (text) => validation(text, env),
+      providers: () => providerStatus(generation, foundation),
+      costReport: (query) => costReportAnswer({ reader, reports: costReports, query, now: systemClock.now() }),
+      listRequests: (query) => requestListAnswer(reader, query),
+      getRequest: (inferenceId) => requestDetailAnswer(reader, inferenceId),
+    },
+  };
+}
+
+function notReady(generation: Generation, inFlight: InFlight, ledger: Ledger): string[] {
+  const reasons: string[] = [];
+  if (inFlight.isDraining) reasons.push('the daemon is stopping');
+  if (!ledger.isWritable()) reasons.push('the ledger cannot be written');
+  if (generation.providers.all.every(({ pool }) => pool.readyInMs() === null)) reasons.push('no provider is usable');
+  return reasons;
+}
+
+/** `POST /config/validate`: nothing is changed, and files that the text names are not read for it. */
+function validation(text: string, env: AppOptions['env']) {
+  const { problems } = parseConfigText({ text, env, readFile: () => 'not-read', knownTypes: adapters });
+  const listed = (severity: 'error' | 'warning') =>
+    problems
+      .filter((problem) => problem.severity === severity)
+      .map(({ path, line, message }) => ({ path, line, message }));
+  const errors = listed('error');
+  return { valid: errors.length === 0, errors, warnings: listed('warning') };
+}
+
+async function listen(server: Server, config: Config): Promise<void> {
+  const { host, port } = config.server;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+    server.listen(port, host, () => resolve());
+  });
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): UserError {
+  const where = `${host}:${port}`;
+  const why =
+    error.code === 'EADDRINUSE'
+      ? `something else listens on ${where} already; stop it, or set server.listen or PORT to another port`
+      : error.code === 'EACCES'
+        ? `this user may not listen on ${where}; ports below 1024 need a privilege`
+        : error.code === 'EADDRNOTAVAIL'
+          ? `this machine has no address ${host}`
+          : `cannot listen on ${where}: ${error.message}`;
+  return new UserError(why, { cause: error });
+}
+
+async function closeServer(server: Server): Promise<void> {
+  server.closeAllConnections();
+  if (!server.listening) return;
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+}
+
+function urlOf(server: Server): string {
+  const { address, port, family } = server.address() as AddressInfo;
+  const host = address === '::' || address === '0.0.0.0' ? '127.0.0.1' : address;
+  return `http://${family === 'IPv6' && host !== '127.0.0.1' ? `[${host}]` : host}:${port}`;
+}
+
+/** What commands that work without a daemon use of the rooms. */
+export const offlineTools = {
+  reports: costReports,
+  openReader: openSqliteReader,
+  startSandbox,
+  knownTypes: adapters,
+};

@@ -1,0 +1,139 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { offlineTools } from './app.js';
+import { benchCommand } from './commands/bench.js';
+import { checkCommand } from './commands/check.js';
+import { type ReportOptions, reportCommand } from './commands/report.js';
+import { sandboxCommand } from './commands/sandbox.js';
+import { schemaCommand } from './commands/schema.js';
+import { serveCommand } from './commands/serve.js';
+import { findConfigFile, loadConfig } from './config/load.js';
+import { UserError } from './domain/errors.js';
+
+const { stdout, stderr, env } = process;
+const print = (line: string) => void stdout.write(`${line}\n`);
+const warn = (line: string) => void stderr.write(`${line}\n`);
+
+/** Aborts at the first and at the second signal to stop. */
+function stopSignals(): { stop: AbortSignal; hurry: AbortSignal } {
+  const stop = new AbortController();
+  const hurry = new AbortController();
+  const onSignal = () => (stop.signal.aborted ? hurry : stop).abort();
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return { stop: stop.signal, hurry: hurry.signal };
+}
+
+function collect(value: string, earlier: string[]): string[] {
+  return [...earlier, value];
+}
+
+/** The ledger that a config names; null where there is no config, or it names another kind. */
+function ledgerOfConfig(flag: string | undefined): string | null {
+  const file = findConfigFile({ flag, env });
+  if (file === null) return null;
+  const { config } = loadConfig({ file, env, knownTypes: offlineTools.knownTypes });
+  if (config === null) throw new UserError(`${file} has errors; \`waybill check ${file}\` lists them`);
+  const { ledger } = config.storage;
+  return ledger.type === 'sqlite' ? ledger.path : null;
+}
+
+function program(done: (code: number) => void): Command {
+  const waybill = new Command('waybill')
+    .description('A self-hosted LLM router that always knows what a request cost.')
+    .showHelpAfterError()
+    .exitOverride();
+
+  waybill
+    .command('serve')
+    .description('run the router')
+    .option('--config <file>', 'the config file (default: $WAYBILL_CONFIG, ./config.yaml, /etc/waybill/config.yaml)')
+    .option('--listen <address>', 'HOST:PORT or :PORT, over the file')
+    .addHelpText('after', '\nExample:\n  waybill serve --config config.yaml --listen 127.0.0.1:8080')
+    .action(async (options) => {
+      done(await serveCommand(options, { print, warn, env, knownTypes: offlineTools.knownTypes, ...stopSignals() }));
+    });
+
+  waybill
+    .command('check')
+    .description('find every mistake in a config file')
+    .argument('[file]', 'the config file')
+    .option('--config <file>', 'the config file')
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  waybill check config.yaml')
+    .action((file: string | undefined, options: { config?: string; json?: boolean }) => {
+      const { knownTypes } = offlineTools;
+      done(
+        checkCommand({ file: file ?? options.config, json: options.json, knownTypes, out: stdout, err: stderr, env }),
+      );
+    });
+
+  waybill
+    .command('schema')
+    .description('print the JSON Schema of the config file')
+    .addHelpText('after', '\nExample:\n  waybill schema > waybill.schema.json')
+    .action(() => done(schemaCommand({ out: stdout })));
+
+  waybill
+    .command('report')
+    .description('what it all cost, from the ledger file')
+    .option('--since <duration>', 'the last 7d, 12h, …')
+    .option('--from <instant>', 'from this date or time')
+    .option('--to <instant>', 'up to this date or time')
+    .option('--group-by <names>', 'client, provider, model, day, tag:NAME, …; several with commas', collect, [])
+    .option('--tz <zone>', 'time zone of hours, days, weeks and months (default: UTC)')
+    .option('--filter <name=value>', 'only these; may be given again', collect, [])
+    .option('--client <id>', 'only this client', collect, [])
+    .option('--provider <id>', 'only this provider', collect, [])
+    .option('--model <name>', 'only this model', collect, [])
+    .option('--format <format>', 'table, json, csv or ndjson')
+    .option('--json', 'as JSON')
+    .option('--ledger <file>', 'the ledger (default: the config’s, else ./data/waybill.db)')
+    .option('--config <file>', 'the config file')
+    .addHelpText('after', '\nExample:\n  waybill report --since 7d --group-by client,model')
+    .action(async (options: ReportOptions) => {
+      const { reports, openReader } = offlineTools;
+      const io = { out: (text: string) => void stdout.write(text), err: (text: string) => void stderr.write(text) };
+      done(await reportCommand(options, io, { reports, openReader, ledgerOfConfig, now: () => Date.now() }));
+    });
+
+  waybill
+    .command('sandbox')
+    .description('run the bundled upstream alone')
+    .option('--port <port>', 'the port to listen on; 0 for any free one', '0')
+    .option('--host <host>', 'the address to listen on', '127.0.0.1')
+    .addHelpText('after', '\nExample:\n  waybill sandbox --port 8081')
+    .action(async ({ port, host }: { port: string; host: string }) => {
+      if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) throw new UserError(`--port ${port}: expected 0 to 65535`);
+      const { startSandbox } = offlineTools;
+      done(await sandboxCommand({ port: Number(port), host }, { print, signal: stopSignals().stop, startSandbox }));
+    });
+
+  waybill
+    .command('bench')
+    .description('measure the router beside a bare proxy (from a checkout)')
+    .allowUnknownOption()
+    .helpOption(false)
+    .argument('[args...]')
+    .action(async (args: string[]) => done(await benchCommand(args, stopSignals().stop)));
+
+  return waybill;
+}
+
+/** Exit codes: 0 done, 1 the answer is no, 2 it could not be done as asked. */
+async function main(): Promise<number> {
+  let code = 0;
+  try {
+    await program((result) => {
+      code = result;
+    }).parseAsync(process.argv);
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (!(error instanceof UserError)) throw error;
+    warn(`waybill: ${error.message}`);
+    return 2;
+  }
+}
+
+process.exitCode = await main();

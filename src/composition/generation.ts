@@ -1,0 +1,113 @@
+import type { Config } from '../config/config.js';
+import { createDispatcher } from '../dispatch/dispatcher.js';
+import { scopesOf } from '../dispatch/lease.js';
+import type { ClientDirectory } from '../domain/client.js';
+import type { Dispatcher, Observer } from '../domain/dispatch.js';
+import type { Ledger } from '../domain/ledger.js';
+import type { Limiter } from '../domain/limit.js';
+import type { Meter } from '../domain/metering.js';
+import type { Clock, Logger, Random } from '../domain/ports.js';
+import type { Router, TargetHealth } from '../domain/route.js';
+import type { UpstreamClient } from '../domain/upstream.js';
+import type { ProviderStatus } from '../http/admin/providers.js';
+import type { KeyMemory } from '../keys/memory.js';
+import { findAdapter } from '../providers/registry.js';
+import { NameResolver } from '../routing/resolve.js';
+import { createRouter } from '../routing/router.js';
+import { buildDirectory } from './clients.js';
+import { type BuiltProviders, buildProviders } from './providers.js';
+
+/** What outlives a configuration: connections, counters, the ledger. */
+export interface Foundation {
+  limiter: Limiter;
+  health: TargetHealth;
+  client: UpstreamClient;
+  meter: Meter;
+  ledger: Ledger;
+  observer: Observer;
+  keyMemory: KeyMemory;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+/** Everything that one configuration makes. Never changed: a reload builds another. */
+export interface Generation {
+  number: number;
+  config: Config;
+  /** Unix seconds. */
+  createdAt: number;
+  providers: BuiltProviders;
+  directory: ClientDirectory;
+  router: Router;
+  dispatcher: Dispatcher;
+}
+
+export function buildGeneration(
+  config: Config,
+  number: number,
+  foundation: Foundation,
+  sandboxUrl: string | null,
+): Generation {
+  const { clock, random, limiter, health } = foundation;
+  const { policy } = config;
+  const providers = buildProviders(config, {
+    findAdapter,
+    keyMemory: foundation.keyMemory,
+    clock,
+    random,
+    backoff: policy.retry,
+    sandboxUrl,
+  });
+  const resolver = new NameResolver(
+    providers.all.map((provider) => provider.offer),
+    new Map(Object.entries(config.aliases)),
+  );
+  const router = createRouter({
+    resolver,
+    health,
+    settings: { algorithm: policy.algorithm, fallback: policy.fallback },
+    offered: providers.offered,
+    hasRoom: (target, tokens) =>
+      target.keys.candidates(new Set()).some((key) => limiter.hasRoom(scopesOf(target, key), tokens)),
+    random,
+  });
+  const dispatcher = createDispatcher({
+    ...foundation,
+    router,
+    policy: {
+      retry: policy.retry,
+      queueMaxWaitMs: policy.queue.maxWaitMs,
+      unpriced: policy.unpriced,
+      configGeneration: number,
+    },
+  });
+  return {
+    number,
+    config,
+    createdAt: Math.floor(clock.now() / 1_000),
+    providers,
+    directory: buildDirectory(config.clients, clock),
+    router,
+    dispatcher,
+  };
+}
+
+/** Each provider entry as operators see it. */
+export function providerStatus(generation: Generation, foundation: Foundation): ProviderStatus[] {
+  return generation.providers.all.map(({ config, keys, pool, offer }) => ({
+    id: config.id,
+    name: config.name,
+    type: config.type,
+    disabledReason: config.disabledReason,
+    keys: pool.snapshot().map((state) => {
+      const key = keys.find((candidate) => candidate.id === state.id);
+      const scope = { id: `key:${state.id}`, settings: key?.limits ?? {} };
+      return { ...state, limits: foundation.limiter.snapshot(scope) };
+    }),
+    targets: offer.targets.map((target) => {
+      const { state, errorRate, firstByteMs, underWay } = foundation.health.snapshot(target.id);
+      return { model: target.model, state, errorRate, firstByteMs, inFlight: underWay };
+    }),
+  }));
+}

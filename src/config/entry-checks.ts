@@ -1,0 +1,124 @@
+import { suggestion } from './nearest.js';
+import { PLANNED_TYPES } from './not-active.js';
+import { checkPrices } from './pricing.js';
+import { errorAt, type Finding, warningAt, type YamlPath } from './yaml-path.js';
+import { isMapping, type YamlMapping } from './yaml-source.js';
+
+/** What the config must know of an adapter; a `ProviderAdapter` is one. */
+export interface KnownType {
+  id: string;
+  aliases?: readonly string[];
+  needsKey: boolean;
+  baseUrl: string | null;
+  inline?: boolean;
+  checkEntry?(entry: { baseUrl: string | null }): string[];
+}
+
+export interface EntryReport {
+  findings: Finding[];
+  /** Why an entry takes no part, by its position. */
+  disabled: Map<number, string>;
+}
+
+/** Checks each provider entry against its type. Reads the tree as it is, so that it works on a file with other mistakes. */
+export function checkEntries(tree: YamlMapping, knownTypes: readonly KnownType[]): EntryReport {
+  const findings: Finding[] = [];
+  const disabled = new Map<number, string>();
+  const entries = Array.isArray(tree['llm_providers']) ? tree['llm_providers'] : [];
+  entries.forEach((entry, index) => {
+    if (!isMapping(entry)) return;
+    const at: YamlPath = ['llm_providers', index];
+    findings.push(...priceFindings(entry, at), ...repeatedKeys(entry, at), ...headerNames(entry, at));
+    const { type } = entry;
+    if (typeof type !== 'string' || type.trim() === '') return;
+    const known = findType(type, knownTypes);
+    if (known === undefined) {
+      const finding = unknownType(type, [...at, 'type'], knownTypes);
+      findings.push(finding);
+      if (finding.severity === 'warning') disabled.set(index, `type ${type} is not active yet`);
+      return;
+    }
+    findings.push(...baseUrlFindings(entry, at, known));
+    if (known.needsKey && !hasKey(entry)) {
+      disabled.set(index, 'no API key');
+      findings.push(...noKeyFindings(entry, at));
+    }
+  });
+  return { findings, disabled };
+}
+
+export function findType(type: string, knownTypes: readonly KnownType[]): KnownType | undefined {
+  return knownTypes.find((known) => known.id === type || known.aliases?.includes(type) === true);
+}
+
+function unknownType(type: string, path: YamlPath, knownTypes: readonly KnownType[]): Finding {
+  if (PLANNED_TYPES.includes(type)) {
+    return warningAt(path, `not active yet: the type \`${type}\`; this entry is disabled`);
+  }
+  if (/^\.{0,2}\//.test(type)) {
+    return errorAt(
+      path,
+      'not active yet: providers loaded from a file; use `openai_compatible` for a server with that API',
+    );
+  }
+  const names = knownTypes.flatMap((known) => [known.id, ...(known.aliases ?? [])]);
+  return errorAt(path, `unknown type \`${type}\`${suggestion(type, names)}`);
+}
+
+function baseUrlFindings(entry: YamlMapping, at: YamlPath, known: KnownType): Finding[] {
+  const baseUrl = typeof entry['base_url'] === 'string' ? entry['base_url'].trim().replace(/\/+$/, '') : null;
+  if (baseUrl === null && known.baseUrl === null && known.inline !== true && entry['base_url'] === undefined) {
+    return [errorAt([...at, 'base_url'], `missing; the type \`${known.id}\` needs it, such as https://host/v1`)];
+  }
+  return (known.checkEntry?.({ baseUrl }) ?? []).map((message) => warningAt([...at, 'base_url'], message));
+}
+
+function hasKey(entry: YamlMapping): boolean {
+  const keys = Array.isArray(entry['api_keys']) ? entry['api_keys'] : [];
+  return keys.some((key) => keyText(key) !== null);
+}
+
+/** The text of an `api_keys` entry in either form; null when it is empty. */
+export function keyText(key: unknown): string | null {
+  const text = isMapping(key) ? key['key'] : key;
+  return typeof text === 'string' && text.trim() !== '' ? text : null;
+}
+
+/** Keys that resolved to nothing have their own warning already. */
+function noKeyFindings(entry: YamlMapping, at: YamlPath): Finding[] {
+  const keys = entry['api_keys'];
+  if (keys !== undefined && !(Array.isArray(keys) && keys.length === 0)) return [];
+  return [warningAt([...at, 'api_keys'], `no key is given, so provider \`${String(entry['id'])}\` is disabled`)];
+}
+
+function repeatedKeys(entry: YamlMapping, at: YamlPath): Finding[] {
+  const seen = new Map<string, number>();
+  const keys = Array.isArray(entry['api_keys']) ? entry['api_keys'] : [];
+  return keys.flatMap((key, index) => {
+    const text = keyText(key);
+    const first = text === null ? undefined : seen.get(text);
+    if (text !== null && first === undefined) seen.set(text, index);
+    return first === undefined
+      ? []
+      : [errorAt([...at, 'api_keys', index], `the same key as api_keys[${first}]; give it once`)];
+  });
+}
+
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+function headerNames(entry: YamlMapping, at: YamlPath): Finding[] {
+  const names = isMapping(entry['headers']) ? Object.keys(entry['headers']) : [];
+  return names.flatMap((name) =>
+    HEADER_NAME.test(name) ? [] : [errorAt([...at, 'headers', name], 'a header name has no spaces and no `:`')],
+  );
+}
+
+function priceFindings(entry: YamlMapping, at: YamlPath): Finding[] {
+  const models = Array.isArray(entry['models']) ? entry['models'] : [];
+  return [
+    ...checkPrices(entry['pricing'], [...at, 'pricing']),
+    ...models.flatMap((model, index) =>
+      isMapping(model) ? checkPrices(model['pricing'], [...at, 'models', index, 'pricing']) : [],
+    ),
+  ];
+}

@@ -1,0 +1,171 @@
+import type { RoutedRequest } from '../domain/dispatch.js';
+import type { UpstreamFailure } from '../domain/failure.js';
+import type { ProviderKey } from '../domain/keys.js';
+import type { Reservation } from '../domain/limit.js';
+import type { CountedInput } from '../domain/metering.js';
+import type { Clock } from '../domain/ports.js';
+import type { HeaderFields, TaskAnswer, TaskHelper } from '../domain/provider.js';
+import type { Target } from '../domain/route.js';
+import { UpstreamBrokenError, type UpstreamClient, type UpstreamResponse } from '../domain/upstream.js';
+import type { UsageReport } from '../domain/usage.js';
+import { failureFromFault, malformed } from '../wire/fault.js';
+import { OpenStream } from './stream.js';
+
+/** A larger answer is no answer. */
+const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
+/** Headers of a provider that reach the client, beside those that begin with `openai-`. */
+const PASSED_HEADERS = new Set(['retry-after', 'retry-after-ms', 'x-should-retry']);
+
+/** One upstream call about to be made: a target, a key with room, a number. */
+export interface AttemptPlan {
+  request: RoutedRequest;
+  target: Target;
+  key: ProviderKey;
+  reservation: Reservation;
+  /** From 1. */
+  attempt: number;
+  sentAt: number;
+  /** Until the first byte, or for a stream the first content. */
+  firstByteMs: number;
+  signal: AbortSignal;
+  input: () => CountedInput;
+}
+
+export type AttemptResult =
+  | { kind: 'answer'; answer: TaskAnswer; headers: HeaderFields; status: number; firstByteAt: number }
+  | { kind: 'stream'; stream: OpenStream; headers: HeaderFields; firstByteAt: number }
+  | { kind: 'failed'; failure: UpstreamFailure; report: UsageReport | null; firstByteAt: number | null };
+
+/**
+ * Sends one request to one target and reads its answer: whole, or up to a stream's first content, so that a 200 which
+ * turns out to be an error is still a failed attempt.
+ * @throws the signal's reason when it aborts; WaybillError for what the provider cannot do
+ */
+export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clock: Clock): Promise<AttemptResult> {
+  const { target, request } = plan;
+  const helper = target.adapter.tasks[request.ask.task];
+  if (helper === undefined) throw new Error(`${target.adapter.id} has no helper for ${request.ask.task}`);
+  const payload = helper.preparePayload(request.ask, target.upstream);
+  const secrets = [plan.key.secret.reveal()].filter((secret) => secret !== '');
+  const result = await client.send({
+    route: helper.makeRoute(request.ask, target.upstream),
+    headers: headersFor(plan, helper, payload.kind === 'json' ? 'application/json' : payload.contentType),
+    payload,
+    connectMs: target.timeouts.connectMs,
+    firstByteMs: plan.firstByteMs,
+    idleMs: target.timeouts.idleMs,
+    signal: plan.signal,
+    secrets,
+  });
+  if (!result.ok) return failed(withHint(result.failure, target), null, null);
+  const { response } = result;
+  const firstByteAt = clock.now();
+  try {
+    if (request.ask.stream && helper.openStream !== undefined && !isJson(response)) {
+      const reader = helper.openStream(request.ask, target.upstream);
+      const stream = new OpenStream({ response, reader, secrets });
+      const fault = await withDeadline(stream.untilContent(), plan.sentAt + plan.firstByteMs - firstByteAt, response);
+      if (fault !== null) return failed(withHint(fault, target), reader.usage(), firstByteAt);
+      return { kind: 'stream', stream, headers: passedHeaders(response), firstByteAt };
+    }
+    return await readWhole(plan, helper, response, firstByteAt, secrets);
+  } catch (error) {
+    if (error instanceof UpstreamBrokenError) {
+      // Broken after the headers and before any content: the answer is not what was asked.
+      const kind = error.failure.kind === 'timeout' ? 'timeout' : 'malformed';
+      return failed({ ...error.failure, kind, sent: true }, null, firstByteAt);
+    }
+    throw error;
+  }
+}
+
+async function readWhole(
+  plan: AttemptPlan,
+  helper: TaskHelper,
+  response: UpstreamResponse,
+  firstByteAt: number,
+  secrets: readonly string[],
+): Promise<AttemptResult> {
+  const { target, request } = plan;
+  const body = await response.readAll(MAX_ANSWER_BYTES);
+  const answer = { status: response.status, headers: response.headers, body };
+  const outcome = helper.getResponse(answer, request.ask, target.upstream);
+  if (!outcome.ok) return failed(withHint(failureFromFault(outcome.fault, secrets), target), null, firstByteAt);
+  if (request.ask.stream) {
+    const fault = malformed('a stream was asked for, and a whole answer came');
+    return failed(failureFromFault(fault, secrets), outcome.answer.usage, firstByteAt);
+  }
+  return {
+    kind: 'answer',
+    answer: outcome.answer,
+    headers: passedHeaders(response),
+    status: response.status,
+    firstByteAt,
+  };
+}
+
+/** A stream that opens and then says nothing is as late as one that never opens. */
+async function withDeadline<T>(work: Promise<T>, ms: number, response: UpstreamResponse): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => {
+        reject(
+          new UpstreamBrokenError({
+            kind: 'timeout',
+            status: null,
+            code: null,
+            param: null,
+            type: null,
+            message: 'no content came in time',
+            retryAfterMs: null,
+            loadingMs: null,
+            shouldRetry: null,
+            sent: true,
+          }),
+        );
+        response.abort();
+      },
+      Math.max(0, ms),
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => {});
+  }
+}
+
+function headersFor(plan: AttemptPlan, helper: TaskHelper, contentType: string): HeaderFields {
+  const { target, request, key } = plan;
+  return {
+    'content-type': contentType,
+    accept: request.ask.stream ? 'text/event-stream' : 'application/json',
+    ...(key.secret.reveal() === '' ? {} : target.adapter.authenticate(key.secret)),
+    ...helper.prepareHeaders?.(request.ask, target.upstream),
+    ...target.upstream.headers,
+  };
+}
+
+function isJson(response: UpstreamResponse): boolean {
+  return response.headers['content-type']?.toLowerCase().startsWith('application/json') === true;
+}
+
+function passedHeaders(response: UpstreamResponse): HeaderFields {
+  const passed: HeaderFields = {};
+  for (const name in response.headers) {
+    const value = response.headers[name];
+    if (value !== undefined && (name.startsWith('openai-') || PASSED_HEADERS.has(name))) passed[name] = value;
+  }
+  return passed;
+}
+
+function failed(failure: UpstreamFailure, report: UsageReport | null, firstByteAt: number | null): AttemptResult {
+  return { kind: 'failed', failure, report, firstByteAt };
+}
+
+function withHint(failure: UpstreamFailure, target: Target): UpstreamFailure {
+  const hint = target.adapter.hint?.(failure, target.upstream);
+  return hint === undefined ? failure : { ...failure, message: `${failure.message} ${hint}` };
+}

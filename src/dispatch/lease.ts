@@ -1,0 +1,49 @@
+import type { ProviderKey } from '../domain/keys.js';
+import type { Limiter, LimitOption, LimitScope, Reservation } from '../domain/limit.js';
+import type { Target } from '../domain/route.js';
+
+/** A key that may be used now, with room taken in all its limits. */
+export interface Lease {
+  key: ProviderKey;
+  reservation: Reservation;
+}
+
+export interface LeaseAsk {
+  target: Target;
+  /** Keys this request has used already: only used again when no other is free. */
+  used: ReadonlySet<string>;
+  limiter: Limiter;
+  tokensFor: (scopes: readonly LimitScope[]) => number;
+  client: string;
+  maxWaitMs: number;
+  signal: AbortSignal;
+}
+
+/**
+ * The first usable key with room, in the pool's order; waits in the target's line where none has any. Null when every
+ * key cools down or is disabled.
+ * @throws LimitWaitError when the wait would be too long
+ */
+export async function leaseKey(ask: LeaseAsk): Promise<Lease | null> {
+  const keys = ask.target.keys.candidates(ask.used);
+  const [first] = keys;
+  if (first === undefined) return null;
+  const options: LimitOption[] = keys.map((key) => ({ option: key.id, scopes: scopesOf(ask.target, key) }));
+  const limitAsk = {
+    queue: `provider:${ask.target.providerId}`,
+    client: ask.client,
+    options,
+    tokens: ask.tokensFor(options.flatMap((option) => option.scopes)),
+    maxWaitMs: ask.maxWaitMs,
+    signal: ask.signal,
+  };
+  const reservation = ask.limiter.tryReserve(limitAsk) ?? (await ask.limiter.reserve(limitAsk));
+  const key = keys.find((candidate) => candidate.id === reservation.option) ?? first;
+  return { key, reservation };
+}
+
+/** What a call with this key counts against: the key's own limits, and the model's. */
+export function scopesOf(target: Target, key: ProviderKey): LimitScope[] {
+  const keyScope = { id: `key:${key.id}`, settings: key.limits };
+  return target.modelScope === null ? [keyScope] : [keyScope, target.modelScope];
+}

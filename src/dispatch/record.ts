@@ -1,0 +1,194 @@
+import type { RoutedRequest } from '../domain/dispatch.js';
+import { WaybillError } from '../domain/errors.js';
+import type { AttemptSettlement, RequestIntent, RequestSettlement } from '../domain/ledger.js';
+import type { NanoUsd } from '../domain/money.js';
+import type { Plan, Target } from '../domain/route.js';
+import type { AttemptPlan } from './attempt.js';
+import type { DispatchParts } from './parts.js';
+import type { Settled } from './settlement.js';
+
+export interface RequestEnd {
+  outcome: RequestSettlement['outcome'];
+  status: number;
+  errorCode: string | null;
+}
+
+/**
+ * What the ledger, the log and the metrics are told of one request. An attempt's end is written together with
+ * whatever comes next: the next attempt's intent, or the request's end.
+ */
+export class Record {
+  readonly #parts: DispatchParts;
+  readonly #request: RoutedRequest;
+  #decision: { candidates: object[]; excluded: object[] } | null = null;
+  #intended = 0;
+  #lastSettled = 0;
+  #pending: AttemptSettlement | null = null;
+  #lastPlan: AttemptPlan | null = null;
+  #lastSentAt = 0;
+  #firstByteMs: number | null = null;
+  #upstreamMs = 0;
+  #costNanoUsd: NanoUsd | null = 0n;
+  #ended = false;
+
+  constructor(parts: DispatchParts, request: RoutedRequest) {
+    this.#parts = parts;
+    this.#request = request;
+  }
+
+  decided(plan: Plan): void {
+    this.#decision = {
+      candidates: plan.candidates.map(({ target, score, reason }) => ({
+        provider: target.providerId,
+        model: target.model,
+        score,
+        reason,
+      })),
+      excluded: [...plan.excluded],
+    };
+  }
+
+  passedOver(target: Target, reason: string): void {
+    this.#decision?.excluded.push({ provider: target.providerId, model: target.model, reason });
+  }
+
+  /** True once an attempt's intent is durable. */
+  hasAttempts(): boolean {
+    return this.#intended > 0;
+  }
+
+  isSettled(attempt: number): boolean {
+    return this.#lastSettled >= attempt;
+  }
+
+  /**
+   * Resolves once the attempt's row is durable: only then may the call be made.
+   * @throws WaybillError ledger_unavailable
+   */
+  async intend(plan: AttemptPlan, heldNanoUsd: NanoUsd | null): Promise<void> {
+    const { target } = plan;
+    await this.#parts.ledger.write({
+      ...(this.#intended === 0 ? { request: this.#requestIntent() } : {}),
+      ...this.#takePending(),
+      attemptIntent: {
+        inferenceId: this.#request.inferenceId,
+        attempt: plan.attempt,
+        sentAt: plan.sentAt,
+        provider: target.providerId,
+        providerModel: target.upstream.providerModel,
+        key: plan.key.id,
+        region: target.region,
+        heldNanoUsd,
+        priceId: target.price?.id ?? null,
+      },
+    });
+    this.#intended = plan.attempt;
+    this.#lastPlan = plan;
+    this.#lastSentAt = plan.sentAt;
+  }
+
+  settled(plan: AttemptPlan, { settlement, usage, cost }: Settled, message: string | null): void {
+    const { target } = plan;
+    this.#pending = settlement;
+    this.#lastSettled = plan.attempt;
+    const durationMs = settlement.endedAt - this.#lastSentAt;
+    this.#upstreamMs += durationMs;
+    if (settlement.firstByteAt !== null) this.#firstByteMs = settlement.firstByteAt - this.#request.receivedAt;
+    this.#costNanoUsd =
+      this.#costNanoUsd === null || settlement.costNanoUsd === null ? null : this.#costNanoUsd + settlement.costNanoUsd;
+    this.#parts.observer.attemptEnded({
+      inferenceId: this.#request.inferenceId,
+      attempt: plan.attempt,
+      provider: target.providerId,
+      providerModel: target.upstream.providerModel,
+      key: plan.key.id,
+      outcome: settlement.outcome,
+      status: settlement.status,
+      errorCode: settlement.errorCode,
+      message,
+      durationMs,
+      firstByteMs: settlement.firstByteAt === null ? null : settlement.firstByteAt - this.#lastSentAt,
+      usage,
+      costNanoUsd: cost === null ? 0n : settlement.costNanoUsd,
+    });
+  }
+
+  /**
+   * Resolves once the request's end is durable: only then may the client see the end of its answer.
+   * @throws WaybillError ledger_unavailable
+   */
+  async end(end: RequestEnd): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { clock, ledger } = this.#parts;
+    const endedAt = clock.now();
+    this.#report(end, endedAt);
+    await ledger.write({
+      ...(this.#intended === 0 ? { request: this.#requestIntent() } : {}),
+      ...this.#takePending(),
+      requestSettlement: {
+        inferenceId: this.#request.inferenceId,
+        endedAt,
+        outcome: end.outcome,
+        status: end.status,
+        errorCode: end.errorCode,
+        decision: this.#decision,
+      },
+    });
+  }
+
+  /** The same where the client is told of an error already: a ledger that cannot write is logged. */
+  async endQuietly(end: RequestEnd): Promise<void> {
+    try {
+      await this.end(end);
+    } catch (error) {
+      if (!(error instanceof WaybillError)) throw error;
+      const { inferenceId } = this.#request;
+      this.#parts.logger.error({ inferenceId, err: error }, 'the end of a request could not be recorded');
+    }
+  }
+
+  #takePending(): { attemptSettlement?: AttemptSettlement } {
+    if (this.#pending === null) return {};
+    const attemptSettlement = this.#pending;
+    this.#pending = null;
+    return { attemptSettlement };
+  }
+
+  #requestIntent(): RequestIntent {
+    const request = this.#request;
+    return {
+      inferenceId: request.inferenceId,
+      receivedAt: request.receivedAt,
+      client: request.client.id,
+      tags: request.tags,
+      endpoint: request.endpoint,
+      task: request.ask.task,
+      model: request.model,
+      region: request.region ?? request.client.access.region,
+      stream: request.ask.stream,
+      configGeneration: this.#parts.policy.configGeneration,
+    };
+  }
+
+  #report(end: RequestEnd, endedAt: number): void {
+    const request = this.#request;
+    this.#parts.observer.requestEnded({
+      inferenceId: request.inferenceId,
+      client: request.client.id,
+      endpoint: request.endpoint,
+      model: request.model,
+      provider: this.#lastPlan?.target.providerId ?? null,
+      providerModel: this.#lastPlan?.target.upstream.providerModel ?? null,
+      stream: request.ask.stream,
+      outcome: end.outcome,
+      status: end.status,
+      errorCode: end.errorCode,
+      attempts: this.#intended,
+      durationMs: endedAt - request.receivedAt,
+      firstByteMs: this.#firstByteMs,
+      upstreamMs: this.#upstreamMs,
+      costNanoUsd: this.#costNanoUsd,
+    });
+  }
+}

@@ -1,0 +1,144 @@
+import type { StreamSink } from '../domain/dispatch.js';
+import type { UpstreamFailure } from '../domain/failure.js';
+import type { SseEvent, StreamReader } from '../domain/provider.js';
+import { UpstreamBrokenError, type UpstreamResponse } from '../domain/upstream.js';
+import { failureFromFault, malformed } from '../wire/fault.js';
+import { SseDecoder, SseEventTooLargeError } from '../wire/sse.js';
+
+/** How a stream ended at the provider's side. */
+export type StreamEnd = { kind: 'complete' } | { kind: 'broken'; failure: UpstreamFailure };
+
+/**
+ * One answering stream: read up to its first content before anything is given to the client, then passed along as it
+ * comes. Everything but the end goes through here; the end is written by whoever settles.
+ */
+export class OpenStream {
+  readonly reader: StreamReader;
+  readonly #response: UpstreamResponse;
+  readonly #secrets: readonly string[];
+  readonly #decoder = new SseDecoder();
+  /** Text for the client that came before and with the first content. */
+  #held = '';
+  #end: StreamEnd | null = null;
+
+  constructor(parts: { response: UpstreamResponse; reader: StreamReader; secrets: readonly string[] }) {
+    this.#response = parts.response;
+    this.reader = parts.reader;
+    this.#secrets = parts.secrets;
+  }
+
+  /** Null once there is content to give; the failure when the stream is none. */
+  async untilContent(): Promise<UpstreamFailure | null> {
+    for (;;) {
+      const part = await this.#response.next();
+      const { text, content } = this.#take(part === null ? this.#decoder.end() : this.#push(part));
+      this.#held += text;
+      if (content) return null;
+      if (this.#end?.kind === 'broken') return this.#stop(this.#end.failure);
+      if (part === null || this.#end !== null) {
+        if (this.reader.isFinished() && this.#end === null) this.#end = { kind: 'complete' };
+        if (this.reader.isFinished() && this.#held !== '') return null;
+        return this.#stop(failureFromFault(malformed('the stream ended before its first content'), this.#secrets));
+      }
+    }
+  }
+
+  /**
+   * Passes the stream to the sink until the provider ends it. Text that came together goes out together.
+   * @throws the call's signal reason when it aborts
+   */
+  async passTo(sink: StreamSink): Promise<StreamEnd> {
+    if (this.#held !== '') {
+      const wait = sink.write(this.#held);
+      this.#held = '';
+      if (wait !== undefined) await wait;
+    }
+    while (this.#end === null) {
+      const part = await this.#nextPart();
+      if (part === undefined) break;
+      const { text } = this.#take(part === null ? this.#decoder.end() : this.#push(part));
+      if (text !== '') {
+        const wait = sink.write(text);
+        if (wait !== undefined) await wait;
+      }
+      if (part === null && this.#end === null) {
+        this.#end = this.reader.isFinished()
+          ? { kind: 'complete' }
+          : {
+              kind: 'broken',
+              failure: failureFromFault(malformed('the stream ended without a finish reason'), this.#secrets),
+            };
+      }
+    }
+    const end = this.#end ?? { kind: 'complete' };
+    this.#letGo(end);
+    return end;
+  }
+
+  abort(): void {
+    this.#response.abort();
+  }
+
+  /** The next bytes; undefined after a break, which is then the end. */
+  async #nextPart(): Promise<Buffer | null | undefined> {
+    try {
+      return await this.#response.next();
+    } catch (error) {
+      if (!(error instanceof UpstreamBrokenError)) throw error;
+      this.#end = { kind: 'broken', failure: error.failure };
+      return undefined;
+    }
+  }
+
+  #push(part: Buffer): SseEvent[] {
+    try {
+      return this.#decoder.push(part);
+    } catch (error) {
+      if (!(error instanceof SseEventTooLargeError)) throw error;
+      this.#end = { kind: 'broken', failure: failureFromFault(malformed(error.message), this.#secrets) };
+      return [];
+    }
+  }
+
+  #take(events: readonly SseEvent[]): { text: string; content: boolean } {
+    let text = '';
+    let content = false;
+    for (const event of events) {
+      if (this.#end !== null) break;
+      const step = this.reader.read(event);
+      if (step.kind === 'chunk') {
+        text += `data: ${step.data}\n\n`;
+        content ||= step.content;
+      } else if (step.kind === 'done') {
+        this.#end = { kind: 'complete' };
+      } else if (step.kind === 'fault') {
+        this.#end = { kind: 'broken', failure: failureFromFault(step.fault, this.#secrets) };
+      }
+    }
+    return { text, content };
+  }
+
+  #stop(failure: UpstreamFailure): UpstreamFailure {
+    this.#response.abort();
+    return failure;
+  }
+
+  /** After the end mark the provider closes by itself, and its connection can serve again; one that does not is cut. */
+  #letGo(end: StreamEnd): void {
+    if (end.kind === 'broken') {
+      this.#response.abort();
+      return;
+    }
+    const cut = setTimeout(() => this.#response.abort(), 1_000);
+    const drain = async () => {
+      try {
+        while ((await this.#response.next()) !== null);
+      } catch {
+        // Nothing is lost: the stream had ended, and only its connection is not used again.
+      } finally {
+        clearTimeout(cut);
+      }
+    };
+    void drain();
+  }
+}

@@ -1,0 +1,120 @@
+import type { Client } from './client.js';
+import type { NanoUsd } from './money.js';
+import type { TaskRequest } from './task.js';
+import type { Usage } from './usage.js';
+
+/** A client's request, read and admitted, on its way to a provider. */
+export interface RoutedRequest {
+  inferenceId: string;
+  /** Epoch milliseconds. */
+  receivedAt: number;
+  client: Client;
+  /** The route it came by, e.g. `/v1/chat/completions`. */
+  endpoint: string;
+  /** The name the client asked for. */
+  model: string;
+  ask: TaskRequest;
+  tags: Readonly<Record<string, string>>;
+  region: string | null;
+  /** Aborts when the client leaves (reason: ClientGoneError) or the daemon stops (ShutdownError). */
+  signal: AbortSignal;
+}
+
+/** What every answer says about the way it came. */
+export interface AnswerOrigin {
+  provider: string | null;
+  model: string | null;
+  attempts: number;
+}
+
+/** Where a stream's text goes. */
+export interface StreamSink {
+  /** Resolves when the client has taken enough for more to be sent; at once where it reads fast. */
+  write(text: string): Promise<void> | void;
+}
+
+export type RoutedAnswer =
+  | {
+      kind: 'body';
+      origin: AnswerOrigin;
+      headers: Readonly<Record<string, string>>;
+      body: string;
+      costNanoUsd: NanoUsd | null;
+    }
+  | {
+      kind: 'stream';
+      origin: AnswerOrigin;
+      headers: Readonly<Record<string, string>>;
+      /** Writes the whole stream as SSE text, its end included. Never throws for what the provider did. */
+      pump(sink: StreamSink): Promise<void>;
+    };
+
+export interface Dispatcher {
+  /**
+   * Takes a request to its end: plan, attempts, metering, cost, ledger.
+   * @throws WaybillError, with `origin` of the last attempt when one was made
+   */
+  dispatch(request: RoutedRequest): Promise<RoutedAnswer>;
+}
+
+/** The client closed its connection before its answer ended. */
+export class ClientGoneError extends Error {
+  constructor() {
+    super('the client closed the connection');
+    this.name = 'ClientGoneError';
+  }
+}
+
+/** The daemon stops and cuts what has not ended within its grace. */
+export class ShutdownError extends Error {
+  constructor() {
+    super('the daemon is stopping');
+    this.name = 'ShutdownError';
+  }
+}
+
+/** One upstream call that ended, for logs and metrics. */
+export interface AttemptReport {
+  inferenceId: string;
+  attempt: number;
+  provider: string;
+  providerModel: string;
+  key: string | null;
+  outcome: string;
+  status: number | null;
+  errorCode: string | null;
+  /** What the provider said of a failure, secrets removed; null for a success. */
+  message: string | null;
+  durationMs: number;
+  firstByteMs: number | null;
+  usage: Usage | null;
+  /** Null when unknown. */
+  costNanoUsd: NanoUsd | null;
+}
+
+/** One request that ended, for logs and metrics. */
+export interface RequestReport {
+  inferenceId: string;
+  client: string;
+  endpoint: string;
+  model: string;
+  provider: string | null;
+  providerModel: string | null;
+  stream: boolean;
+  outcome: string;
+  status: number;
+  errorCode: string | null;
+  attempts: number;
+  durationMs: number;
+  firstByteMs: number | null;
+  /** The time spent in upstream calls and in waiting between them. */
+  upstreamMs: number;
+  /** Over all attempts; null when the cost of one is unknown. */
+  costNanoUsd: NanoUsd | null;
+}
+
+/** Told of every end. Must not throw. */
+export interface Observer {
+  attemptEnded(report: AttemptReport): void;
+  requestEnded(report: RequestReport): void;
+}

@@ -1,0 +1,34 @@
+import type { Verdict } from './failure.js';
+import type { LimitSettings } from './limit.js';
+import type { Secret } from './secret.js';
+
+/** A provider key as the config gives it. */
+export interface ProviderKey {
+  /** Fingerprint: the first 12 hex digits of SHA-256, prefixed by the provider's id. Rows, logs and state know it by this. */
+  id: string;
+  secret: Secret;
+  weight: number;
+  limits: LimitSettings;
+}
+
+export interface KeyState {
+  id: string;
+  state: 'ready' | 'cooling' | 'disabled';
+  /** Epoch milliseconds until which it is left alone; null when ready. */
+  until: number | null;
+  reason: string | null;
+}
+
+/** The keys of one provider entry: which may be used now, in which order, and which are left alone until when. */
+export interface KeyPool {
+  /**
+   * Usable keys, best first: rotated by weight, those in `used` last (only used again when no other is free).
+   * Empty when every key is cooling or disabled.
+   */
+  candidates(used: ReadonlySet<string>): readonly ProviderKey[];
+  /** What happened to a call with this key. */
+  report(keyId: string, verdict: Verdict | 'ok', reason?: string): void;
+  /** Milliseconds until a key may be used again; 0 when one is free now, null when every key is disabled. */
+  readyInMs(): number | null;
+  snapshot(): KeyState[];
+}

@@ -1,0 +1,250 @@
+import type { NanoUsd } from './money.js';
+import type { CostComponent } from './pricing.js';
+import type { Usage } from './usage.js';
+
+export type Outcome = 'in_flight' | 'ok' | 'failed' | 'cancelled' | 'interrupted' | 'refused';
+
+/** What is known of a request when it arrives. Times are epoch milliseconds. */
+export interface RequestIntent {
+  inferenceId: string;
+  receivedAt: number;
+  client: string;
+  tags: Readonly<Record<string, string>>;
+  endpoint: string;
+  task: string;
+  /** The name the client sent. */
+  model: string;
+  region: string | null;
+  stream: boolean;
+  configGeneration: number;
+}
+
+/** One upstream call about to be made. */
+export interface AttemptIntent {
+  inferenceId: string;
+  /** From 1. */
+  attempt: number;
+  sentAt: number;
+  provider: string;
+  providerModel: string;
+  /** Fingerprint, never the key. */
+  key: string | null;
+  region: string | null;
+  /** The worst case in nano-USD; null when the price is unknown. */
+  heldNanoUsd: NanoUsd | null;
+  priceId: string | null;
+}
+
+/** How one upstream call ended. */
+export interface AttemptSettlement {
+  inferenceId: string;
+  attempt: number;
+  endedAt: number;
+  firstByteAt: number | null;
+  outcome: Exclude<Outcome, 'in_flight' | 'refused'>;
+  status: number | null;
+  errorCode: string | null;
+  usage: Usage | null;
+  /** Null when unknown. */
+  costNanoUsd: NanoUsd | null;
+  /** Why the cost is unknown: `no-price` or `no-usage`. */
+  unpricedReason: string | null;
+  priceId: string | null;
+  components: readonly CostComponent[];
+  /** The provider's own statement, USD as written. */
+  providerCostUsd: string | null;
+}
+
+/** How a request ended: what its last attempt said, or why nothing was sent. */
+export interface RequestSettlement {
+  inferenceId: string;
+  endedAt: number;
+  outcome: Exclude<Outcome, 'in_flight'>;
+  status: number;
+  errorCode: string | null;
+  /** Why each target was picked or passed over, for the record. */
+  decision: unknown;
+}
+
+/** A price as the ledger keeps it: every version ever used, by id. */
+export interface PriceRecord {
+  id: string;
+  origin: string;
+  effectiveFrom: number;
+  configGeneration: number;
+  /** JSON: rates and tiers, figures as strings. */
+  content: string;
+}
+
+/** One write unit: what happened together is committed together. */
+export interface LedgerEntry {
+  request?: RequestIntent;
+  attemptIntent?: AttemptIntent;
+  attemptSettlement?: AttemptSettlement;
+  requestSettlement?: RequestSettlement;
+}
+
+/** Where requests are recorded. One write of everything since the last commit; a promise resolves when it is durable. */
+export interface Ledger {
+  /**
+   * Resolves once the entry is durable.
+   * @throws WaybillError ledger_unavailable when it cannot be written; nothing may then go upstream
+   */
+  write(entry: LedgerEntry): Promise<void>;
+  /** Records price versions; known ids are left as they are. */
+  recordPrices(prices: readonly PriceRecord[]): Promise<void>;
+  /** False after a write failed, until one works again. */
+  isWritable(): boolean;
+  reader(): LedgerReader;
+  /** Rows of dead processes that were in flight and are now `interrupted`. */
+  recovered(): readonly RecoveredRow[];
+  close(): Promise<void>;
+}
+
+export interface RecoveredRow {
+  inferenceId: string;
+  provider: string | null;
+  costNanoUsd: NanoUsd | null;
+}
+
+/** Reads of the ledger, with or without a daemon running. */
+export interface LedgerReader {
+  summarise(query: CostQuery): CostSummary;
+  listRequests(query: RequestQuery): { requests: RequestRow[]; nextCursor: string | null };
+  getRequest(inferenceId: string): RequestDetail | null;
+  close(): void;
+}
+
+/** `tag:NAME` groups by a tag's value. */
+export type GroupBy =
+  | 'client'
+  | `tag:${string}`
+  | 'model'
+  | 'provider_model'
+  | 'provider'
+  | 'key'
+  | 'endpoint'
+  | 'task'
+  | 'region'
+  | 'outcome'
+  | 'usage_source'
+  | 'hour'
+  | 'day'
+  | 'week'
+  | 'month';
+
+export const GROUP_NAMES = [
+  'client',
+  'model',
+  'provider_model',
+  'provider',
+  'key',
+  'endpoint',
+  'task',
+  'region',
+  'outcome',
+  'usage_source',
+  'hour',
+  'day',
+  'week',
+  'month',
+] as const;
+
+/** Instants are epoch milliseconds; `from` is included, `to` is not; null is open. */
+export interface CostQuery {
+  from: number | null;
+  to: number | null;
+  groupBy: readonly GroupBy[];
+  /** Column → accepted values. */
+  filters: Readonly<Record<string, readonly string[]>>;
+  /** IANA name, for hour, day, week and month. */
+  timeZone: string;
+}
+
+/** One line of a report. Sums of money are bigint; counts are whole numbers. */
+export interface CostRow {
+  group: Record<string, string | null>;
+  requests: number;
+  attempts: number;
+  errors: number;
+  inputTokens: number;
+  cachedInputTokens: number;
+  cacheWriteTokens: number;
+  outputTokens: number;
+  reasoningTokens: number;
+  audioInputTokens: number;
+  audioOutputTokens: number;
+  costNanoUsd: NanoUsd;
+  /** The part of the cost whose usage was estimated or a lower bound. */
+  estimatedCostNanoUsd: NanoUsd;
+  unpricedRequests: number;
+}
+
+export interface CostSummary {
+  rows: CostRow[];
+  total: CostRow;
+}
+
+export interface RequestQuery {
+  from: number | null;
+  to: number | null;
+  client?: string;
+  provider?: string;
+  model?: string;
+  outcome?: string;
+  minCostNanoUsd?: NanoUsd;
+  cursor?: string;
+  limit: number;
+}
+
+export interface RequestRow {
+  inferenceId: string;
+  receivedAt: number;
+  client: string;
+  tags: Record<string, string>;
+  endpoint: string;
+  task: string;
+  model: string;
+  provider: string | null;
+  providerModel: string | null;
+  region: string | null;
+  stream: boolean;
+  outcome: Outcome;
+  status: number | null;
+  errorCode: string | null;
+  /** Sums over attempts; null when none is known. */
+  usage: Usage | null;
+  costNanoUsd: NanoUsd | null;
+  priceId: string | null;
+  attempts: number;
+  latencyMs: number | null;
+  firstByteMs: number | null;
+  configGeneration: number;
+}
+
+export interface AttemptRow {
+  attempt: number;
+  provider: string;
+  providerModel: string;
+  key: string | null;
+  region: string | null;
+  outcome: Outcome;
+  status: number | null;
+  errorCode: string | null;
+  sentAt: number;
+  firstByteAt: number | null;
+  endedAt: number | null;
+  usage: Usage | null;
+  heldNanoUsd: NanoUsd | null;
+  costNanoUsd: NanoUsd | null;
+  unpricedReason: string | null;
+  priceId: string | null;
+  providerCostUsd: string | null;
+  components: CostComponent[];
+}
+
+export interface RequestDetail extends RequestRow {
+  attemptRows: AttemptRow[];
+  decision: unknown;
+  prices: PriceRecord[];
+}

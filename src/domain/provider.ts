@@ -1,0 +1,146 @@
+import type { UpstreamFailure, Verdict } from './failure.js';
+import type { Rates } from './pricing.js';
+import type { Secret } from './secret.js';
+import type { JsonObject, Task, TaskRequest } from './task.js';
+import type { UsageReport } from './usage.js';
+
+export type HeaderFields = Record<string, string>;
+
+/** Where one attempt goes: everything an adapter needs to know of the config, and nothing it could change. */
+export interface UpstreamTarget {
+  providerId: string;
+  /** The id the provider knows. */
+  providerModel: string;
+  /** Scheme, host and path without a trailing slash, as the config or the adapter's default gives it. */
+  baseUrl: string;
+  /** True when the config's base_url has a path of its own, which is then used as written. */
+  hasOwnPath: boolean;
+  /** Sent with every request, after the adapter's own. */
+  headers: HeaderFields;
+  /** Merged under the client's parameters. */
+  extraBody: JsonObject;
+  /** Parameters this upstream rejects. */
+  dropParams: readonly string[];
+  /** Caps the request's output tokens; null for none. */
+  maxOutputTokens: number | null;
+  apiVersion: string | null;
+}
+
+export interface UpstreamRoute {
+  method: 'GET' | 'POST';
+  /** Absolute URL. */
+  url: string;
+}
+
+/** Exactly one body: JSON text or bytes. */
+export type Payload = { kind: 'json'; body: string } | { kind: 'bytes'; body: Uint8Array; contentType: string };
+
+/** A whole answer with a 2xx status. Header names are in lower case. */
+export interface UpstreamAnswer {
+  status: number;
+  headers: HeaderFields;
+  body: Buffer;
+}
+
+/** A whole answer in the client's shape. */
+export interface TaskAnswer {
+  /** JSON text in the client's shape, still without our own usage fields. */
+  body: string;
+  usage: UsageReport | null;
+  /** The text the model wrote, for counting where the provider reported nothing. Called only then. */
+  outputTexts(): string[];
+}
+
+/** Why an answer with a 2xx status is a failure all the same. */
+export interface AnswerFault {
+  kind: 'malformed' | 'status';
+  status: number | null;
+  code: string | null;
+  type: string | null;
+  param: string | null;
+  message: string;
+}
+
+export type AnswerOutcome = { ok: true; answer: TaskAnswer } | { ok: false; fault: AnswerFault };
+
+/** What one event of a stream gives. */
+export type StreamStep =
+  /** Data for the client (one SSE event each); `content` is true when it carries text, a tool call or a finish reason. */
+  | { kind: 'chunk'; data: string; content: boolean }
+  /** Nothing for the client: usage it did not ask for, a keep-alive, an event with no meaning here. */
+  | { kind: 'nothing' }
+  /** The provider's own end mark. */
+  | { kind: 'done' }
+  | { kind: 'fault'; fault: AnswerFault };
+
+/** One SSE event, framing removed. */
+export interface SseEvent {
+  /** The `event:` field; null when there was none. */
+  name: string | null;
+  data: string;
+  /** The stream ended before this event did, so that its data may be cut off. */
+  unterminated?: true;
+}
+
+/** Reads one stream. Pure: no I/O, no clock; one instance per attempt. */
+export interface StreamReader {
+  read(event: SseEvent): StreamStep;
+  /** True once a finish reason or the end mark came: the end of the stream is then a normal one. */
+  isFinished(): boolean;
+  /** The last usage that had figures; null when none came. */
+  usage(): UsageReport | null;
+  /** The usage chunk's data as the provider sent it, for a client that asked; null when none came apart from content. */
+  usageChunk(): string | null;
+  /** The text seen so far, for counting. Called at most once, at the end. */
+  outputTexts(): string[];
+  /** `id`, `created` and `model` of the stream's chunks, for a chunk of our own. */
+  identity(): { id: string; created: number; model: string };
+}
+
+/** The code of one adapter for one task: pure functions, after Hugging Face's helper pattern. */
+export interface TaskHelper {
+  makeRoute(request: TaskRequest, target: UpstreamTarget): UpstreamRoute;
+  /** Headers beside authentication, content type and the target's own. */
+  prepareHeaders?(request: TaskRequest, target: UpstreamTarget): HeaderFields;
+  /** @throws WaybillError invalid_request for what this provider cannot do */
+  preparePayload(request: TaskRequest, target: UpstreamTarget): Payload;
+  getResponse(answer: UpstreamAnswer, request: TaskRequest, target: UpstreamTarget): AnswerOutcome;
+  /** Absent where the task does not stream. */
+  openStream?(request: TaskRequest, target: UpstreamTarget): StreamReader;
+}
+
+/** Requests to make so that a provider lists its models, and a parser for each answer. Source of the catalogue. */
+export interface ModelLister {
+  makeRoute(target: UpstreamTarget): UpstreamRoute;
+  parse(answer: UpstreamAnswer): Array<{ id: string; contextWindow: number | null }>;
+}
+
+/** A provider is a value: an id, where it lives, how it authenticates, and a helper for each task it can do. */
+export interface ProviderAdapter {
+  /** The `type` in the config file. */
+  id: string;
+  /** Other spellings of `type`. */
+  aliases?: readonly string[];
+  /** Default base URL; null when the config must give one. */
+  baseUrl: string | null;
+  /** The provider's documentation, cited. */
+  docs: string;
+  /** False for a server that needs no key (a local one); a key that is set is sent all the same. */
+  needsKey: boolean;
+  /** Runs in this process and has no URL of its own (the sandbox). */
+  inline?: boolean;
+  /** What a price is where the config gives none; null for unknown. */
+  defaultRates: Rates | null;
+  tasks: { [T in Task]?: TaskHelper };
+  /** Headers that carry the key. */
+  authenticate(key: Secret): HeaderFields;
+  /** Overrides of the shared failure table; undefined leaves it to the table. */
+  classify?(failure: UpstreamFailure): Verdict | undefined;
+  /** A sentence that helps with this failure, for whoever reads the error; undefined for none. */
+  hint?(failure: UpstreamFailure, target: Pick<UpstreamTarget, 'baseUrl'>): string | undefined;
+  /** Warnings about an entry's settings that only this adapter can give, e.g. a host that is gone. */
+  checkEntry?(entry: { baseUrl: string | null }): string[];
+  listModels?: ModelLister;
+  /** An entry for a config file, with `${VAR}` keys. */
+  sampleConfig(): JsonObject;
+}

@@ -1,0 +1,107 @@
+import type { KeyPool } from './keys.js';
+import type { LimitScope } from './limit.js';
+import type { Price } from './pricing.js';
+import type { ProviderAdapter, UpstreamTarget } from './provider.js';
+import type { Task } from './task.js';
+
+/** Milliseconds an attempt may take, part by part. */
+export interface TimeoutSettings {
+  connectMs: number;
+  firstByteMs: number;
+  idleMs: number;
+  totalMs: number;
+}
+
+/** A provider and one of its models, with everything an attempt needs. Built at load, shared by all requests. */
+export interface Target {
+  /** `provider:model`, the name of the breaker and of the target's statistics. */
+  id: string;
+  providerId: string;
+  /** The model's name here. */
+  model: string;
+  adapter: ProviderAdapter;
+  upstream: UpstreamTarget;
+  tasks: readonly Task[];
+  keys: KeyPool;
+  /** Limits of the model itself, beside those of the key; null when it has none. */
+  modelScope: LimitScope | null;
+  price: Price | null;
+  contextWindow: number | null;
+  region: string | null;
+  weight: number;
+  timeouts: TimeoutSettings;
+  onDisconnect: 'abort' | 'drain';
+}
+
+export interface Candidate {
+  target: Target;
+  /** Lower is better; null when the strategy gives none. */
+  score: number | null;
+  /** Why it stands where it stands, for `/explain` and the record. */
+  reason: string;
+}
+
+export interface Exclusion {
+  provider: string;
+  model: string;
+  reason: string;
+}
+
+export interface Plan {
+  /** In the order to try. Never empty: a plan without candidates is an error. */
+  candidates: readonly Candidate[];
+  excluded: readonly Exclusion[];
+}
+
+/** What a client may use. Patterns are globs; an absent region is no constraint. */
+export interface Access {
+  allowedProviders: readonly string[];
+  allowedModels: readonly string[];
+  region: string | null;
+}
+
+export interface RouteAsk {
+  model: string;
+  task: Task;
+  access: Access;
+  /** The request's own `x-waybill-region`. */
+  region: string | null;
+  /** What the request is expected to use: for limits and for the cheapest target. */
+  inputTokens: number;
+  /** The request's own output bound; null when it gives none. */
+  outputTokens: number | null;
+}
+
+/** One model a client may use, for `/v1/models`. */
+export interface ListedModel {
+  id: string;
+  targets: readonly Target[];
+}
+
+export interface Router {
+  /**
+   * Ordered candidates. No I/O.
+   * @throws WaybillError model_not_found, model_not_allowed, task_not_supported, no_target_available
+   */
+  plan(ask: RouteAsk): Plan;
+  /** Every name this client may ask for, aliases too. */
+  list(access: Access): ListedModel[];
+}
+
+/** What the breaker and the averages learn from each attempt. */
+export interface TargetHealth {
+  /** Counts a call as under way until the returned function is called. */
+  begin(targetId: string): () => void;
+  /** Until an open breaker lets a probe through; 0 when it is closed. */
+  retryInMs(targetId: string): number;
+  isOpen(targetId: string): boolean;
+  /** Takes the one probe an open breaker lets through; false when it is not due or taken. */
+  tryProbe(targetId: string): boolean;
+  record(targetId: string, outcome: { ok: boolean; firstByteMs: number | null }): void;
+  snapshot(targetId: string): {
+    state: 'closed' | 'open' | 'half-open';
+    errorRate: number;
+    firstByteMs: number | null;
+    underWay: number;
+  };
+}

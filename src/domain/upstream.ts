@@ -1,0 +1,58 @@
+import type { UpstreamFailure } from './failure.js';
+import type { StatedLimit } from './limit.js';
+import type { HeaderFields, Payload, UpstreamRoute } from './provider.js';
+
+/** One HTTP call to a provider. */
+export interface UpstreamCall {
+  route: UpstreamRoute;
+  headers: HeaderFields;
+  payload: Payload | null;
+  connectMs: number;
+  /** From sending to the first byte of the answer. */
+  firstByteMs: number;
+  /** Between two parts of the answer. */
+  idleMs: number;
+  signal: AbortSignal;
+  /** Removed from whatever the provider says. */
+  secrets: readonly string[];
+}
+
+/** An answer with a 2xx status, read as it comes. Header names are in lower case. */
+export interface UpstreamResponse {
+  status: number;
+  headers: HeaderFields;
+  /** Limits the provider stated in its headers. */
+  stated: readonly StatedLimit[];
+  /**
+   * The next bytes; null at the end. Reading slowly slows the provider.
+   * @throws UpstreamBrokenError when the connection breaks or nothing comes for `idleMs`
+   * @throws the signal's reason when it aborts
+   */
+  next(): Promise<Buffer | null>;
+  /** Everything that is left, decompressed. */
+  readAll(maxBytes: number): Promise<Buffer>;
+  /** Ends the call; what was not read is lost. */
+  abort(): void;
+}
+
+export type UpstreamResult =
+  | { ok: true; response: UpstreamResponse }
+  | { ok: false; failure: UpstreamFailure; stated: readonly StatedLimit[] };
+
+/** The only way to a provider. */
+export interface UpstreamClient {
+  /** @throws the signal's reason when it aborts; every other failure is a value */
+  send(call: UpstreamCall): Promise<UpstreamResult>;
+  close(): Promise<void>;
+}
+
+/** An answer that broke after its headers. */
+export class UpstreamBrokenError extends Error {
+  readonly failure: UpstreamFailure;
+
+  constructor(failure: UpstreamFailure, options?: { cause?: unknown }) {
+    super(failure.message, options);
+    this.name = 'UpstreamBrokenError';
+    this.failure = failure;
+  }
+}

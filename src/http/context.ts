@@ -1,0 +1,28 @@
+import type { ParameterizedContext } from 'koa';
+
+/** What every request carries from its first middleware on. */
+export interface RequestState {
+  /** UUIDv7; the answer's `Inference-Id` and `x-request-id`. */
+  inferenceId: string;
+  /** Epoch milliseconds. */
+  receivedAt: number;
+}
+
+export type HttpContext = ParameterizedContext<RequestState>;
+
+/** The key a client presents: `Authorization: Bearer …`, or `x-api-key`. */
+export function presentedKey(ctx: HttpContext): string | null {
+  const { authorization } = ctx.req.headers;
+  if (authorization !== undefined) {
+    const match = /^Bearer +(.+)$/i.exec(authorization);
+    return match?.[1]?.trim() ?? null;
+  }
+  const key = ctx.req.headers['x-api-key'];
+  return typeof key === 'string' ? key : null;
+}
+
+/** True when the connection itself comes from this machine; a proxy's word does not count. */
+export function isLoopback(ctx: HttpContext): boolean {
+  const address = ctx.req.socket.remoteAddress ?? '';
+  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
+}

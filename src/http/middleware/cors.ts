@@ -1,0 +1,30 @@
+import type { Middleware } from 'koa';
+import type { RequestState } from '../context.js';
+
+export interface CorsSettings {
+  enabled: boolean;
+  allowedOrigins: readonly string[];
+  allowedMethods: readonly string[];
+  allowedHeaders: readonly string[];
+  allowCredentials: boolean;
+  maxAgeSeconds: number;
+}
+
+/** Lets browsers of the listed origins in. `*` never goes with credentials: the config refuses that pair. */
+export function cors(settings: () => CorsSettings): Middleware<RequestState> {
+  return async (ctx, next) => {
+    const current = settings();
+    const origin = ctx.get('origin');
+    if (!current.enabled || origin === '') return next();
+    ctx.vary('origin');
+    if (!current.allowedOrigins.includes('*') && !current.allowedOrigins.includes(origin)) return next();
+    ctx.set('access-control-allow-origin', current.allowedOrigins.includes('*') ? '*' : origin);
+    if (current.allowCredentials) ctx.set('access-control-allow-credentials', 'true');
+    ctx.set('access-control-expose-headers', 'Inference-Id, x-request-id, retry-after, x-waybill-cost-nano-usd');
+    if (ctx.method !== 'OPTIONS' || ctx.get('access-control-request-method') === '') return next();
+    ctx.set('access-control-allow-methods', current.allowedMethods.join(', '));
+    ctx.set('access-control-allow-headers', current.allowedHeaders.join(', '));
+    ctx.set('access-control-max-age', String(current.maxAgeSeconds));
+    ctx.status = 204;
+  };
+}

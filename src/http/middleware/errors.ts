@@ -1,0 +1,45 @@
+import type { Middleware } from 'koa';
+import type { AnswerOrigin } from '../../domain/dispatch.js';
+import { WaybillError } from '../../domain/errors.js';
+import type { Logger } from '../../domain/ports.js';
+import type { RequestState } from '../context.js';
+import { answerHeaders } from '../reply.js';
+
+/** The one place where an error becomes an answer. */
+export function errorAnswers(logger: Logger): Middleware<RequestState> {
+  return async (ctx, next) => {
+    try {
+      await next();
+    } catch (cause) {
+      const error = cause instanceof WaybillError ? cause : fromUnknown(cause);
+      if (error.code === 'internal_error') {
+        logger.error(
+          { err: error.cause ?? cause, inferenceId: ctx.state.inferenceId, path: ctx.path },
+          'request failed',
+        );
+      }
+      if (ctx.res.headersSent || ctx.respond === false) return;
+      const { origin } = error as { origin?: AnswerOrigin };
+      ctx.status = error.status;
+      if (origin !== undefined) ctx.set(answerHeaders(origin));
+      for (const [name, value] of Object.entries(errorHeaders(error))) ctx.set(name, value);
+      ctx.body = error.toBody();
+    }
+  };
+}
+
+/** Retry advice, where the table gives it. */
+export function errorHeaders(error: WaybillError): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (error.retryAfterMs !== null) {
+    headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000)));
+    headers['retry-after-ms'] = String(Math.max(1, Math.ceil(error.retryAfterMs)));
+  }
+  if (error.shouldRetry === false || error.code === 'budget_exceeded') headers['x-should-retry'] = 'false';
+  if (error.code === 'shutting_down') headers['connection'] = 'close';
+  return headers;
+}
+
+function fromUnknown(cause: unknown): WaybillError {
+  return new WaybillError('internal_error', { message: 'Something went wrong inside the router.', cause });
+}

@@ -1,0 +1,119 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.js';
+import { WaybillError } from '../domain/errors.js';
+import type { HttpContext } from './context.js';
+
+/** A client that has waited this long for the next part of a stream gets a comment, so that nothing between closes the line. */
+const KEEP_ALIVE_MS = 15_000;
+const KEEP_ALIVE = ': keep-alive\n\n';
+
+/** Which provider answered, and how often we had to ask. */
+export function answerHeaders(origin: AnswerOrigin): Record<string, string> {
+  const headers: Record<string, string> = { 'x-waybill-attempts': String(origin.attempts) };
+  if (origin.provider !== null) headers['x-waybill-provider'] = headerText(origin.provider);
+  if (origin.model !== null) headers['x-waybill-model'] = headerText(origin.model);
+  return origin.provider === null ? {} : headers;
+}
+
+/** Sends a whole answer. */
+export function replyWithBody(ctx: HttpContext, answer: Extract<RoutedAnswer, { kind: 'body' }>): void {
+  ctx.status = 200;
+  ctx.set(answer.headers as Record<string, string>);
+  ctx.set(answerHeaders(answer.origin));
+  ctx.set('x-waybill-cost-nano-usd', answer.costNanoUsd === null ? 'unknown' : String(answer.costNanoUsd));
+  ctx.type = 'application/json';
+  ctx.body = answer.body;
+}
+
+/**
+ * One SSE answer. Its head goes out with the first text or, when nothing came for 15 s, with a keep-alive comment; from
+ * then on errors are told as an event.
+ */
+export class StreamReply implements StreamSink {
+  readonly #ctx: HttpContext;
+  readonly #res: ServerResponse;
+  #timer: NodeJS.Timeout;
+  #started = false;
+  #headers: Record<string, string> = {};
+
+  constructor(ctx: HttpContext) {
+    this.#ctx = ctx;
+    this.#res = ctx.res;
+    this.#timer = setTimeout(() => this.#keepAlive(), KEEP_ALIVE_MS);
+  }
+
+  /** Sends the whole stream of an answer. */
+  async send(answer: Extract<RoutedAnswer, { kind: 'stream' }>): Promise<void> {
+    this.#headers = { ...answer.headers, ...answerHeaders(answer.origin) };
+    try {
+      await answer.pump(this);
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** True when the head is out already, and the error was told as an event. */
+  fail(error: unknown): boolean {
+    clearTimeout(this.#timer);
+    if (!this.#started) return false;
+    const told =
+      error instanceof WaybillError
+        ? error
+        : new WaybillError('internal_error', { message: 'Something went wrong inside the router.' });
+    this.write(`data: ${JSON.stringify(told.toBody())}\n\n`);
+    this.#end();
+    return true;
+  }
+
+  write(text: string): Promise<void> | void {
+    if (this.#res.destroyed || this.#res.writableEnded) return;
+    this.#start();
+    this.#timer.refresh();
+    if (!this.#res.write(text)) return this.#drained();
+  }
+
+  async #drained(): Promise<void> {
+    if (this.#res.destroyed) return;
+    const gone = new AbortController();
+    const onClose = () => gone.abort();
+    this.#res.once('close', onClose);
+    try {
+      await once(this.#res, 'drain', { signal: gone.signal });
+    } catch {
+      // Closed instead: whoever writes next is told by the request's signal.
+    } finally {
+      this.#res.off('close', onClose);
+    }
+  }
+
+  #start(): void {
+    if (this.#started) return;
+    this.#started = true;
+    this.#ctx.respond = false;
+    this.#res.writeHead(200, {
+      ...(this.#res.getHeaders() as Record<string, string>),
+      ...this.#headers,
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache',
+      'x-accel-buffering': 'no',
+    });
+  }
+
+  #keepAlive(): void {
+    if (this.#res.destroyed || this.#res.writableEnded) return;
+    this.#start();
+    this.#res.write(KEEP_ALIVE);
+    this.#timer = setTimeout(() => this.#keepAlive(), KEEP_ALIVE_MS);
+  }
+
+  #end(): void {
+    clearTimeout(this.#timer);
+    if (this.#started && !this.#res.writableEnded) this.#res.end();
+  }
+}
+
+/** Header values hold Latin-1 only; a model's name may hold more. */
+function headerText(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text);
+}

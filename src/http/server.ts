@@ -1,0 +1,132 @@
+import { Router } from '@koa/router';
+import Koa from 'koa';
+import { WaybillError } from '../domain/errors.js';
+import type { Clock, Logger } from '../domain/ports.js';
+import { requireAdmin } from './admin/auth.js';
+import { type ProviderStatus, providersAnswer } from './admin/providers.js';
+import { readBody } from './body.js';
+import type { HttpContext, RequestState } from './context.js';
+import { type CorsSettings, cors } from './middleware/cors.js';
+import { errorAnswers } from './middleware/errors.js';
+import { getModel, listModels, type ModelsParts } from './openai/models.js';
+import { live, metricsPage, type OpsParts, ready, unrouted } from './ops.js';
+import { type RoutedParts, routedEndpoint } from './routed.js';
+
+/** An answer that is data already. */
+export interface PlainAnswer {
+  status: number;
+  contentType: string;
+  body: string;
+}
+
+/** What operators' routes ask of the rooms behind them. */
+export interface AdminParts {
+  effectiveConfig: () => unknown;
+  validateConfig: (text: string) => unknown;
+  providers: () => ProviderStatus[];
+  costReport: (query: URLSearchParams) => PlainAnswer;
+  listRequests: (query: URLSearchParams) => PlainAnswer;
+  getRequest: (inferenceId: string) => PlainAnswer;
+}
+
+/** Everything the routes need, of the configuration that is current when a request arrives. */
+export interface HttpParts extends RoutedParts, ModelsParts, OpsParts {
+  admin: AdminParts;
+}
+
+export interface HttpOptions {
+  current: () => HttpParts;
+  cors: () => CorsSettings;
+  trustProxy: boolean;
+  metricsPath: string | null;
+  newId: () => string;
+  clock: Clock;
+  logger: Logger;
+}
+
+const ROUTED = ['/v1', '/api/v1'];
+const ADMIN = '/api/admin/v1';
+
+/** The HTTP interface: one middleware for errors, one route a line. */
+export function createHttpApp(options: HttpOptions): Koa<RequestState> {
+  const { current } = options;
+  const app = new Koa<RequestState>({ proxy: options.trustProxy });
+  app.silent = true;
+  app.use(async (ctx, next) => {
+    ctx.state = { inferenceId: options.newId(), receivedAt: options.clock.now() };
+    ctx.set('Inference-Id', ctx.state.inferenceId);
+    ctx.set('x-request-id', ctx.state.inferenceId);
+    await next();
+  });
+  app.use(errorAnswers(options.logger));
+  app.use(cors(options.cors));
+
+  const router = new Router<RequestState>();
+  router.post(under('/chat/completions'), routedEndpoint('chat', '/v1/chat/completions', current));
+  router.post(under('/embeddings'), routedEndpoint('embedding', '/v1/embeddings', current));
+  router.post(under('/completions'), routedEndpoint('completion', '/v1/completions', current));
+  router.get(under('/models'), listModels(current));
+  router.get(
+    /^(?:\/api)?\/v1\/models\/(.+)$/,
+    getModel(current, (ctx) => ctx.path.replace(/^(?:\/api)?\/v1\/models\//, '')),
+  );
+  router.get('/health/live', live);
+  router.get('/health/ready', ready(current));
+  if (options.metricsPath !== null) router.get(options.metricsPath, metricsPage(current));
+  addAdminRoutes(router, current);
+  app.use(router.routes());
+  app.use((ctx) => unrouted(ctx, allowedMethods(ctx)));
+  return app;
+}
+
+function addAdminRoutes(router: Router<RequestState>, current: () => HttpParts): void {
+  const guarded = (handle: (ctx: HttpContext, admin: AdminParts) => Promise<void> | void) => (ctx: HttpContext) => {
+    const { admin, adminKey } = current();
+    requireAdmin(ctx, adminKey);
+    return handle(ctx, admin);
+  };
+  const get = (path: string, handle: Parameters<typeof guarded>[0]) => router.get(`${ADMIN}${path}`, guarded(handle));
+  get('/config', (ctx, admin) => {
+    ctx.body = admin.effectiveConfig();
+  });
+  get('/providers', (ctx, admin) => {
+    ctx.body = providersAnswer(admin.providers());
+  });
+  get('/reports/costs', (ctx, admin) => plain(ctx, admin.costReport(queryOf(ctx))));
+  get('/requests', (ctx, admin) => plain(ctx, admin.listRequests(queryOf(ctx))));
+  get('/requests/:id', (ctx, admin) =>
+    plain(ctx, admin.getRequest((ctx as unknown as { params: { id: string } }).params.id)),
+  );
+  router.post(
+    `${ADMIN}/config/validate`,
+    guarded(async (ctx, admin) => {
+      const text = await readBody(ctx.req, current().bodyLimitBytes);
+      ctx.body = admin.validateConfig(text.toString('utf8'));
+    }),
+  );
+}
+
+function under(path: string): string[] {
+  return ROUTED.map((prefix) => `${prefix}${path}`);
+}
+
+function queryOf(ctx: HttpContext): URLSearchParams {
+  return new URLSearchParams(ctx.querystring);
+}
+
+function plain(ctx: HttpContext, answer: PlainAnswer): void {
+  ctx.status = answer.status;
+  ctx.set('content-type', answer.contentType);
+  ctx.body = answer.body;
+}
+
+/** Methods of the routes whose path matches; the router notes them on its way. */
+function allowedMethods(ctx: HttpContext): string[] {
+  const matched = (ctx as { matched?: Array<{ methods: string[] }> }).matched ?? [];
+  return [...new Set(matched.flatMap((layer) => layer.methods))];
+}
+
+/** For requests that come while the daemon stops. */
+export function shuttingDown(): WaybillError {
+  return new WaybillError('shutting_down', { message: 'The router is stopping.', retryAfterMs: 1_000 });
+}

@@ -1,0 +1,117 @@
+import type { Database } from 'better-sqlite3';
+import type {
+  AttemptRow,
+  CostQuery,
+  CostSummary,
+  LedgerReader,
+  RequestDetail,
+  RequestQuery,
+  RequestRow,
+} from '../../domain/ledger.js';
+import { QueryError } from '../../domain/report.js';
+import { openForReading } from './open.js';
+import {
+  ATTEMPT_COLUMNS,
+  type AttemptSql,
+  REQUEST_COLUMNS,
+  type RequestSql,
+  toAttemptRow,
+  toPriceRecord,
+  toRequestRow,
+} from './rows.js';
+import { summarise } from './summarise.js';
+
+/**
+ * Reads a ledger file, whether or not a daemon writes to it.
+ * @throws UserError when the file is missing, no ledger, damaged, or of another schema
+ */
+export function openSqliteReader(path: string): LedgerReader {
+  return new SqliteReader(openForReading(path));
+}
+
+class SqliteReader implements LedgerReader {
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  summarise(query: CostQuery): CostSummary {
+    return summarise(this.#db, query);
+  }
+
+  /**
+   * Newest first. The cursor holds the place of the last row given, so that rows which arrive meanwhile shift nothing.
+   * @throws QueryError for a cursor that is none
+   */
+  listRequests(query: RequestQuery): { requests: RequestRow[]; nextCursor: string | null } {
+    const { where, params } = buildWhere(query);
+    const sql = `SELECT ${REQUEST_COLUMNS} FROM requests r
+      LEFT JOIN attempts a ON a.request_id = r.id AND a.attempt = r.attempts
+      ${where} ORDER BY r.received_at DESC, r.id DESC LIMIT ?`;
+    const rows = this.#db.prepare(sql).all(...params, query.limit + 1) as RequestSql[];
+    const page = rows.slice(0, query.limit);
+    const last = page.at(-1);
+    return {
+      requests: page.map((row) => toRequestRow(row, this.#attemptsOf(row.id))),
+      nextCursor: rows.length > page.length && last !== undefined ? toCursor(last) : null,
+    };
+  }
+
+  getRequest(inferenceId: string): RequestDetail | null {
+    const row = this.#db
+      .prepare(`SELECT ${REQUEST_COLUMNS} FROM requests r WHERE r.inference_id = ?`)
+      .get(inferenceId) as RequestSql | undefined;
+    if (row === undefined) return null;
+    const attemptRows = this.#attemptsOf(row.id);
+    const priceIds = [...new Set(attemptRows.flatMap(({ priceId }) => (priceId === null ? [] : [priceId])))];
+    const readPrice = this.#db.prepare('SELECT * FROM prices WHERE id = ?');
+    const prices = priceIds.flatMap((id) => {
+      const price = readPrice.get(id) as Parameters<typeof toPriceRecord>[0] | undefined;
+      return price === undefined ? [] : [toPriceRecord(price)];
+    });
+    return {
+      ...toRequestRow(row, attemptRows),
+      attemptRows,
+      decision: row.decision === null ? null : JSON.parse(row.decision),
+      prices,
+    };
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #attemptsOf(requestId: number): AttemptRow[] {
+    const sql = `SELECT ${ATTEMPT_COLUMNS} FROM attempts a WHERE a.request_id = ? ORDER BY a.attempt`;
+    return (this.#db.prepare(sql).all(requestId) as AttemptSql[]).map(toAttemptRow);
+  }
+}
+
+function buildWhere(query: RequestQuery): { where: string; params: Array<string | number | bigint> } {
+  const conditions: string[] = [];
+  const params: Array<string | number | bigint> = [];
+  const add = (condition: string, ...values: Array<string | number | bigint>) => {
+    conditions.push(condition);
+    params.push(...values);
+  };
+  if (query.from !== null) add('r.received_at >= ?', query.from);
+  if (query.to !== null) add('r.received_at < ?', query.to);
+  if (query.client !== undefined) add('r.client = ?', query.client);
+  if (query.provider !== undefined) add('a.provider = ?', query.provider);
+  if (query.model !== undefined) add('r.model = ?', query.model);
+  if (query.outcome !== undefined) add('r.outcome = ?', query.outcome);
+  if (query.minCostNanoUsd !== undefined) add('r.cost_nano_usd >= ?', query.minCostNanoUsd);
+  if (query.cursor !== undefined) add('(r.received_at, r.id) < (?, ?)', ...fromCursor(query.cursor));
+  return { where: conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`, params };
+}
+
+function toCursor(row: RequestSql): string {
+  return Buffer.from(`${row.received_at}:${row.id}`).toString('base64url');
+}
+
+function fromCursor(cursor: string): [number, number] {
+  const match = /^(\d{1,15}):(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('latin1'));
+  if (match === null) throw new QueryError('cursor', 'unknown cursor; take next_cursor of an answer as it is');
+  return [Number(match[1]), Number(match[2])];
+}

@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto';
+import type { Database } from 'better-sqlite3';
+import { UserError, WaybillError } from '../../domain/errors.js';
+import type { Ledger, LedgerEntry, LedgerReader, PriceRecord, RecoveredRow } from '../../domain/ledger.js';
+import type { Clock, Logger } from '../../domain/ports.js';
+import { GroupCommit } from '../group-commit.js';
+import { BatchWriter } from './batch-writer.js';
+import { type Durability, openForWriting } from './open.js';
+import { type ProcessLock, takeProcessLock } from './process-lock.js';
+import { openSqliteReader } from './reader.js';
+import { recover } from './recovery.js';
+
+export interface SqliteLedgerOptions {
+  /** The file; its directory is made where it is missing. */
+  path: string;
+  /** `process`: a row survives the death of the process; `power`: that of the machine. */
+  durability: Durability;
+  clock: Clock;
+  logger: Logger;
+  /** Names this process among those that share the file; by default a new name each time. */
+  processId?: string;
+}
+
+/** How long a write waits for another process's; short while writes fail, so that the event loop is not held up. */
+const BUSY_TIMEOUT_MS = 2_000;
+const BUSY_TIMEOUT_FAILING_MS = 50;
+
+/**
+ * Opens the ledger, brings its schema up to date and ends what dead processes left in flight.
+ * @throws UserError when the file cannot be used
+ */
+export function openSqliteLedger(options: SqliteLedgerOptions): Ledger {
+  const { path, durability, clock, processId: name = randomUUID() } = options;
+  const db = openForWriting(path, durability);
+  let lock: ProcessLock | null = null;
+  try {
+    lock = takeProcessLock(path, name);
+    if (lock === null) throw new UserError(`another process named ${name} has the ledger ${path} open`);
+    db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    const processId = register(db, name, clock.now());
+    const writer = new BatchWriter(db, processId);
+    const recovered = recover({ db, path, writer, processId, now: clock.now() });
+    return new SqliteLedger({ ...options, db, lock, processId, writer, recovered });
+  } catch (error) {
+    lock?.release();
+    db.close();
+    throw error;
+  }
+}
+
+function register(db: Database, name: string, now: number): number {
+  const row = db
+    .prepare(
+      `INSERT INTO processes (name, pid, started_at) VALUES (?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET pid = excluded.pid, started_at = excluded.started_at, ended_at = NULL
+       RETURNING id`,
+    )
+    .get(name, process.pid, now) as { id: number };
+  return row.id;
+}
+
+interface Parts extends Omit<SqliteLedgerOptions, 'processId'> {
+  db: Database;
+  lock: ProcessLock;
+  processId: number;
+  writer: BatchWriter;
+  recovered: readonly RecoveredRow[];
+}
+
+class SqliteLedger implements Ledger {
+  readonly #parts: Parts;
+  readonly #commits: GroupCommit;
+  #reader: LedgerReader | null = null;
+  #isPatient = true;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { clock, logger } = parts;
+    this.#commits = new GroupCommit({ clock, logger, commit: (entries) => this.#commit(entries) });
+  }
+
+  write(entry: LedgerEntry): Promise<void> {
+    return this.#commits.write(entry);
+  }
+
+  async recordPrices(prices: readonly PriceRecord[]): Promise<void> {
+    try {
+      this.#parts.writer.recordPrices(prices);
+    } catch (error) {
+      throw new WaybillError('ledger_unavailable', { message: 'the price book cannot be written', cause: error });
+    }
+  }
+
+  isWritable(): boolean {
+    return this.#commits.isWritable;
+  }
+
+  reader(): LedgerReader {
+    // A connection of its own, so that no read ever stands inside a write's transaction.
+    this.#reader ??= openSqliteReader(this.#parts.path);
+    return this.#reader;
+  }
+
+  recovered(): readonly RecoveredRow[] {
+    return this.#parts.recovered;
+  }
+
+  async close(): Promise<void> {
+    const { db, lock, clock, logger, processId } = this.#parts;
+    if (!db.open) return;
+    await this.#commits.close();
+    this.#reader?.close();
+    try {
+      db.prepare('UPDATE processes SET ended_at = ? WHERE id = ?').run(clock.now(), processId);
+    } catch (error) {
+      logger.warn({ err: error }, 'ledger closed without noting so');
+    }
+    db.close();
+    lock.release();
+  }
+
+  #commit(entries: readonly LedgerEntry[]): Array<Error | null> {
+    try {
+      const results = this.#parts.writer.commit(entries);
+      this.#setPatience(true);
+      return results;
+    } catch (error) {
+      this.#setPatience(false);
+      throw error;
+    }
+  }
+
+  #setPatience(isPatient: boolean): void {
+    if (this.#isPatient === isPatient) return;
+    this.#isPatient = isPatient;
+    this.#parts.db.pragma(`busy_timeout = ${isPatient ? BUSY_TIMEOUT_MS : BUSY_TIMEOUT_FAILING_MS}`);
+  }
+}

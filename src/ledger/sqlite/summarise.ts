@@ -1,0 +1,131 @@
+import type { Database } from 'better-sqlite3';
+import type { CostQuery, CostRow, CostSummary } from '../../domain/ledger.js';
+import { createZonedCalendar, QUARTER_HOUR_MS, type TimeBucket, type ZonedCalendar } from '../../domain/time-zone.js';
+import { buildFactsSql, type FigureRow, isTimeBucket } from './facts.js';
+
+type SqlRow = FigureRow & { quarter?: number } & { [group: `g${number}`]: string | null };
+
+/**
+ * Answers a cost query from the raw rows. Rows come in order of their groups where one of them is a part of the
+ * calendar, else dearest first.
+ */
+export function summarise(db: Database, query: CostQuery): CostSummary {
+  const { sql, params } = buildFactsSql(query);
+  const calendar = createZonedCalendar(query.timeZone);
+  const label = cachedLabels(calendar);
+  const timeFilters = Object.entries(query.filters).filter(([name]) => isTimeBucket(name));
+  const rows = new Map<string, CostRow>();
+  for (const row of db.prepare(sql).iterate(...params) as IterableIterator<SqlRow>) {
+    // Without groups SQL answers one row even where there is nothing.
+    if (row.requests === null || (row.requests === 0 && row.attempts === 0)) continue;
+    const isWanted = timeFilters.every(([name, values]) =>
+      values.includes(label(name as TimeBucket, row.quarter ?? 0)),
+    );
+    if (!isWanted) continue;
+    const group: Record<string, string | null> = {};
+    for (const [index, name] of query.groupBy.entries()) {
+      group[name] = isTimeBucket(name) ? label(name, row.quarter ?? 0) : (row[`g${index}`] ?? null);
+    }
+    const key = JSON.stringify(Object.values(group));
+    const sum = rows.get(key);
+    if (sum === undefined) rows.set(key, toCostRow(group, row));
+    else addTo(sum, toCostRow(group, row));
+  }
+  const total = emptyRow({});
+  for (const row of rows.values()) addTo(total, row);
+  return { rows: inOrder([...rows.values()], query), total };
+}
+
+function cachedLabels(calendar: ZonedCalendar): (bucket: TimeBucket, quarter: number) => string {
+  const labels = new Map<string, string>();
+  return (bucket, quarter) => {
+    const key = `${bucket}${quarter}`;
+    const known = labels.get(key);
+    if (known !== undefined) return known;
+    const label = calendar.label(bucket, quarter * QUARTER_HOUR_MS);
+    labels.set(key, label);
+    return label;
+  };
+}
+
+function inOrder(rows: CostRow[], query: CostQuery): CostRow[] {
+  const byGroup = (a: CostRow, b: CostRow): number => {
+    for (const name of query.groupBy) {
+      const order = compareNames(a.group[name] ?? null, b.group[name] ?? null);
+      if (order !== 0) return order;
+    }
+    return 0;
+  };
+  if (query.groupBy.some(isTimeBucket)) return rows.sort(byGroup);
+  return rows.sort((a, b) => {
+    if (a.costNanoUsd !== b.costNanoUsd) return a.costNanoUsd > b.costNanoUsd ? -1 : 1;
+    return b.requests - a.requests || byGroup(a, b);
+  });
+}
+
+/** What has no name comes last. */
+function compareNames(a: string | null, b: string | null): number {
+  if (a === b) return 0;
+  if (a === null) return 1;
+  if (b === null) return -1;
+  return a < b ? -1 : 1;
+}
+
+function toCostRow(group: Record<string, string | null>, row: SqlRow): CostRow {
+  return {
+    group,
+    requests: row.requests,
+    attempts: row.attempts,
+    errors: row.errors,
+    inputTokens: row.input,
+    cachedInputTokens: row.cached_input,
+    cacheWriteTokens: row.cache_write,
+    outputTokens: row.output,
+    reasoningTokens: row.reasoning,
+    audioInputTokens: row.audio_input,
+    audioOutputTokens: row.audio_output,
+    costNanoUsd: joinHalves(row.cost_high, row.cost_low),
+    estimatedCostNanoUsd: joinHalves(row.estimated_high, row.estimated_low),
+    unpricedRequests: row.unpriced,
+  };
+}
+
+/** SQL's sum over no known figure is NULL: a report's sum of known costs is then zero. */
+function joinHalves(high: string | null, low: string | null): bigint {
+  return (BigInt(high ?? '0') << 32n) + BigInt(low ?? '0');
+}
+
+function emptyRow(group: Record<string, string | null>): CostRow {
+  return {
+    group,
+    requests: 0,
+    attempts: 0,
+    errors: 0,
+    inputTokens: 0,
+    cachedInputTokens: 0,
+    cacheWriteTokens: 0,
+    outputTokens: 0,
+    reasoningTokens: 0,
+    audioInputTokens: 0,
+    audioOutputTokens: 0,
+    costNanoUsd: 0n,
+    estimatedCostNanoUsd: 0n,
+    unpricedRequests: 0,
+  };
+}
+
+function addTo(sum: CostRow, row: CostRow): void {
+  sum.requests += row.requests;
+  sum.attempts += row.attempts;
+  sum.errors += row.errors;
+  sum.inputTokens += row.inputTokens;
+  sum.cachedInputTokens += row.cachedInputTokens;
+  sum.cacheWriteTokens += row.cacheWriteTokens;
+  sum.outputTokens += row.outputTokens;
+  sum.reasoningTokens += row.reasoningTokens;
+  sum.audioInputTokens += row.audioInputTokens;
+  sum.audioOutputTokens += row.audioOutputTokens;
+  sum.costNanoUsd += row.costNanoUsd;
+  sum.estimatedCostNanoUsd += row.estimatedCostNanoUsd;
+  sum.unpricedRequests += row.unpricedRequests;
+}

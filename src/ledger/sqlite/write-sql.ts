@@ -1,0 +1,44 @@
+/** Every statement of the write path. Settling changes only what is in flight, which makes a second settle a no-op. */
+export const WRITE_SQL = {
+  begin: 'BEGIN IMMEDIATE',
+  commit: 'COMMIT',
+  rollback: 'ROLLBACK',
+  savepoint: 'SAVEPOINT entry',
+  release: 'RELEASE entry',
+  rollbackTo: 'ROLLBACK TO entry',
+
+  probe: 'UPDATE processes SET ended_at = NULL WHERE id = ?',
+
+  insertPrice: `
+    INSERT INTO prices (id, origin, effective_from, config_generation, content)
+    VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+
+  insertRequest: `
+    INSERT INTO requests (inference_id, received_at, process_id, config_generation, client, tags, endpoint, task, model,
+      region, stream, outcome, attempts)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'in_flight', ?) ON CONFLICT (inference_id) DO NOTHING`,
+
+  findRequest: 'SELECT id FROM requests WHERE inference_id = ?',
+
+  insertAttempt: `
+    INSERT INTO attempts (request_id, attempt, sent_at, provider, provider_model, key, region, outcome, held_nano_usd,
+      price_id)
+    VALUES (?, ?, ?, ?, ?, ?, ?, 'in_flight', ?, ?) ON CONFLICT (request_id, attempt) DO NOTHING`,
+
+  countAttempt: 'UPDATE requests SET attempts = max(attempts, ?) WHERE id = ?',
+
+  settleAttempt: `
+    UPDATE attempts SET ended_at = ?, first_byte_at = ?, outcome = ?, status = ?, error_code = ?, cost_nano_usd = ?,
+      unpriced_reason = ?, price_id = ?, usage_source = ?, input = ?, cached_input = ?, cache_write = ?, output = ?,
+      reasoning = ?, audio_input = ?, audio_output = ?, images = ?, characters = ?, audio_ms = ?, search_units = ?,
+      provider_cost_usd = ?, components = ?
+    WHERE request_id = ? AND attempt = ? AND outcome = 'in_flight'`,
+
+  hasAttempt: 'SELECT 1 FROM attempts WHERE request_id = ? AND attempt = ?',
+
+  attemptCosts: 'SELECT cost_nano_usd FROM attempts WHERE request_id = ? ORDER BY attempt',
+
+  settleRequest: `
+    UPDATE requests SET ended_at = ?, outcome = ?, status = ?, error_code = ?, cost_nano_usd = ?, decision = ?
+    WHERE id = ? AND outcome = 'in_flight'`,
+} as const;

@@ -1,0 +1,62 @@
+import type { LimitOption, Reservation } from '../domain/limit.js';
+import type { ScopeStates } from './scopes.js';
+
+/** What a reservation needs of the limiter that gave it. */
+export interface ReservationHome {
+  readonly states: ScopeStates;
+  now(): number;
+  /** Something was given back: those who wait are looked at again. */
+  changed(): void;
+}
+
+/** Room taken in every scope of one option. */
+export class HeldReservation implements Reservation {
+  readonly #home: ReservationHome;
+  readonly #taken: LimitOption;
+  readonly #at: number;
+  #tokens: number;
+  #isReleased = false;
+
+  /** Takes the room; the caller has made sure that there is some. */
+  constructor(home: ReservationHome, option: LimitOption, tokens: number, now: number) {
+    this.#home = home;
+    this.#taken = option;
+    this.#at = now;
+    this.#tokens = tokens;
+    for (const scope of option.scopes) home.states.get(scope.id, now).take(scope.settings, tokens, now);
+  }
+
+  get option(): string {
+    return this.#taken.option;
+  }
+
+  settle(tokens: number | null, isLowerBound: boolean): void {
+    if (tokens === null || tokens === this.#tokens) return;
+    if (isLowerBound && tokens < this.#tokens) return;
+    const now = this.#home.now();
+    const delta = tokens - this.#tokens;
+    this.#tokens = tokens;
+    for (const scope of this.#taken.scopes) {
+      this.#home.states.get(scope.id, now).correctTokens(scope.settings, delta, this.#at, now);
+    }
+    this.#home.changed();
+  }
+
+  release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    const now = this.#home.now();
+    for (const scope of this.#taken.scopes) this.#home.states.get(scope.id, now).release();
+    this.#home.changed();
+  }
+
+  /** As if it had never been given: for a request that left before anything was sent. */
+  undo(): void {
+    const now = this.#home.now();
+    for (const scope of this.#taken.scopes) {
+      this.#home.states.get(scope.id, now).undo(scope.settings, this.#tokens, this.#at, now);
+    }
+    this.#tokens = 0;
+    this.release();
+  }
+}

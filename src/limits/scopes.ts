@@ -1,0 +1,209 @@
+import type { LimitSettings, LimitSnapshot, StatedLimit } from '../domain/limit.js';
+import { RollingWindow } from './window.js';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+/** Windows roll, so a month is as long as the longest one: no calendar month sees more than the limit. */
+const MONTH_MS = 31 * DAY_MS;
+const DEFAULT_SESSION_MS = 3_600_000;
+
+interface WindowKind {
+  kind: 'requests' | 'tokens';
+  limit: (settings: LimitSettings) => number | null | undefined;
+  windowMs: (settings: LimitSettings) => number;
+}
+
+/** Every limit that counts over time; concurrency is the one that does not. */
+const WINDOW_KINDS: readonly WindowKind[] = [
+  { kind: 'requests', limit: (settings) => settings.reqPerMin, windowMs: () => MINUTE_MS },
+  { kind: 'tokens', limit: (settings) => settings.tokensPerMin, windowMs: () => MINUTE_MS },
+  { kind: 'requests', limit: (settings) => settings.reqPerDay, windowMs: () => DAY_MS },
+  { kind: 'requests', limit: (settings) => settings.reqPerMonth, windowMs: () => MONTH_MS },
+  {
+    kind: 'tokens',
+    limit: (settings) => settings.sessionTokens,
+    windowMs: (settings) => settings.sessionMs ?? DEFAULT_SESSION_MS,
+  },
+];
+
+/** What the provider last said is left, less what was taken since. */
+interface Stated {
+  remaining: number;
+  at: number;
+  until: number;
+}
+
+/** True when a request of this size fits into these limits at all. */
+export function canEverFit(settings: LimitSettings, tokens: number): boolean {
+  if (settings.concurrency != null && settings.concurrency < 1) return false;
+  for (const kind of WINDOW_KINDS) {
+    const limit = kind.limit(settings);
+    if (limit != null && weightOf(kind, tokens) > limit) return false;
+  }
+  return true;
+}
+
+/**
+ * The counters of one holder of limits. Settings come with each question, so a reload changes limits and keeps counts.
+ * All instants are those of one clock that never goes back.
+ */
+export class ScopeState {
+  /** The pass in which a waiter that needs this scope found no room in it: nobody else may take from it then. */
+  claimedInPass = -1;
+  #running = 0;
+  #windows: Array<RollingWindow | null> = WINDOW_KINDS.map(() => null);
+  #stated: Record<'requests' | 'tokens', Stated | null> = { requests: null, tokens: null };
+
+  hasRoom(settings: LimitSettings, tokens: number, now: number): boolean {
+    if (settings.concurrency != null && this.#running >= settings.concurrency) return false;
+    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
+      const kind = WINDOW_KINDS[nth] as WindowKind;
+      const limit = kind.limit(settings);
+      if (limit == null) continue;
+      const used = this.#windowAt(nth, settings)?.used(now) ?? 0;
+      if (used + weightOf(kind, tokens) > limit) return false;
+    }
+    return this.#statedRoomAt('requests', 1, now) <= now && this.#statedRoomAt('tokens', tokens, now) <= now;
+  }
+
+  /** The first instant at which time alone gives room; `now` when only a running call stands in the way. */
+  roomAt(settings: LimitSettings, tokens: number, now: number): number {
+    let instant = Math.max(this.#statedRoomAt('requests', 1, now), this.#statedRoomAt('tokens', tokens, now));
+    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
+      const kind = WINDOW_KINDS[nth] as WindowKind;
+      const limit = kind.limit(settings);
+      if (limit == null) continue;
+      instant = Math.max(instant, this.#windowAt(nth, settings)?.fallsTo(limit - weightOf(kind, tokens), now) ?? now);
+    }
+    return instant;
+  }
+
+  take(settings: LimitSettings, tokens: number, now: number): void {
+    this.#running += 1;
+    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
+      const kind = WINDOW_KINDS[nth] as WindowKind;
+      if (kind.limit(settings) == null) continue;
+      let window = this.#windowAt(nth, settings);
+      if (window === null) {
+        window = new RollingWindow(kind.windowMs(settings));
+        this.#windows[nth] = window;
+      }
+      window.add(now, weightOf(kind, tokens));
+    }
+    if (this.#stated.requests !== null) this.#stated.requests.remaining -= 1;
+    if (this.#stated.tokens !== null) this.#stated.tokens.remaining -= tokens;
+  }
+
+  /** Corrects the tokens taken at `at` by `delta`; `settings` are those they were taken with. */
+  correctTokens(settings: LimitSettings, delta: number, at: number, now: number): void {
+    this.#correct('tokens', settings, delta, at, now);
+  }
+
+  /** Gives back a request that was never sent. Its concurrency is given back by `release`. */
+  undo(settings: LimitSettings, tokens: number, at: number, now: number): void {
+    this.#correct('requests', settings, -1, at, now);
+    this.#correct('tokens', settings, -tokens, at, now);
+  }
+
+  release(): void {
+    this.#running -= 1;
+  }
+
+  observe(stated: StatedLimit, now: number): void {
+    this.#stated[stated.kind] =
+      stated.resetMs > 0 ? { remaining: stated.remaining, at: now, until: now + stated.resetMs } : null;
+  }
+
+  snapshot(settings: LimitSettings, now: number): LimitSnapshot[] {
+    const rows: LimitSnapshot[] = [];
+    WINDOW_KINDS.forEach((kind, nth) => {
+      const limit = kind.limit(settings);
+      if (limit == null) return;
+      const window = this.#windowAt(nth, settings);
+      const own = limit - (window?.used(now) ?? 0);
+      const stated = kind.windowMs(settings) === MINUTE_MS ? this.#standing(kind.kind, now) : null;
+      const isStated = stated !== null && stated.remaining < own;
+      rows.push({
+        kind: kind.kind,
+        windowMs: kind.windowMs(settings),
+        limit,
+        remaining: Math.max(0, isStated ? stated.remaining : own),
+        resetMs: Math.max((window?.emptyAt(now) ?? now) - now, isStated ? stated.until - now : 0),
+      });
+    });
+    if (settings.concurrency != null) {
+      const remaining = Math.max(0, settings.concurrency - this.#running);
+      rows.push({ kind: 'concurrency', windowMs: null, limit: settings.concurrency, remaining, resetMs: 0 });
+    }
+    return rows;
+  }
+
+  /** True when forgetting this state changes nothing. */
+  isIdle(now: number): boolean {
+    if (this.#running > 0 || this.#standing('requests', now) !== null || this.#standing('tokens', now) !== null) {
+      return false;
+    }
+    return this.#windows.every((window) => window === null || window.used(now) === 0);
+  }
+
+  #correct(which: 'requests' | 'tokens', settings: LimitSettings, delta: number, at: number, now: number): void {
+    WINDOW_KINDS.forEach((kind, nth) => {
+      if (kind.kind !== which || kind.limit(settings) == null) return;
+      this.#windows[nth]?.correct(at, delta, now);
+    });
+    const stated = this.#standing(which, now);
+    if (stated !== null && at >= stated.at) stated.remaining -= delta;
+  }
+
+  /** The window of a kind; null before its first request. Settings with another length take its takings along. */
+  #windowAt(nth: number, settings: LimitSettings): RollingWindow | null {
+    const known = this.#windows[nth] ?? null;
+    if (known === null) return null;
+    const windowMs = (WINDOW_KINDS[nth] as WindowKind).windowMs(settings);
+    if (known.windowMs === windowMs) return known;
+    const resized = known.resized(windowMs);
+    this.#windows[nth] = resized;
+    return resized;
+  }
+
+  #statedRoomAt(kind: 'requests' | 'tokens', weight: number, now: number): number {
+    const stated = this.#standing(kind, now);
+    return stated === null || stated.remaining >= weight ? now : stated.until;
+  }
+
+  #standing(kind: 'requests' | 'tokens', now: number): Stated | null {
+    const stated = this.#stated[kind];
+    if (stated === null) return null;
+    if (stated.until > now) return stated;
+    this.#stated[kind] = null;
+    return null;
+  }
+}
+
+function weightOf(kind: WindowKind, tokens: number): number {
+  return kind.kind === 'requests' ? 1 : tokens;
+}
+
+const FIRST_SWEEP = 4_096;
+
+/** All scopes by id. Those that hold nothing any more are forgotten when there are many. */
+export class ScopeStates {
+  readonly #states = new Map<string, ScopeState>();
+  #sweepAt = FIRST_SWEEP;
+
+  get(id: string, now: number): ScopeState {
+    const known = this.#states.get(id);
+    if (known !== undefined) return known;
+    if (this.#states.size >= this.#sweepAt) this.#sweep(now);
+    const state = new ScopeState();
+    this.#states.set(id, state);
+    return state;
+  }
+
+  #sweep(now: number): void {
+    for (const [id, state] of this.#states) {
+      if (state.isIdle(now)) this.#states.delete(id);
+    }
+    this.#sweepAt = Math.max(FIRST_SWEEP, this.#states.size * 2);
+  }
+}

@@ -1,0 +1,100 @@
+import type { Clock } from '../domain/ports.js';
+import type { TargetHealth } from '../domain/route.js';
+
+export interface BreakerSettings {
+  /** Failures within the window that open it. */
+  failures: number;
+  windowMs: number;
+  openMs: number;
+}
+
+interface TargetState {
+  failedAt: number[];
+  openUntil: number | null;
+  probing: boolean;
+  firstByteMs: number | null;
+  errorRate: number;
+  underWay: number;
+}
+
+/** How much the newest attempt counts in a decayed average. */
+const DECAY = 0.2;
+
+/** One breaker and the decayed averages of every target. A probe that never reports is given up after `openMs`. */
+export function createTargetHealth({
+  clock,
+  settings,
+}: {
+  clock: Clock;
+  settings: () => BreakerSettings;
+}): TargetHealth {
+  const states = new Map<string, TargetState>();
+
+  function stateOf(id: string): TargetState {
+    let state = states.get(id);
+    if (state === undefined) {
+      state = { failedAt: [], openUntil: null, probing: false, firstByteMs: null, errorRate: 0, underWay: 0 };
+      states.set(id, state);
+    }
+    return state;
+  }
+
+  return {
+    begin(id) {
+      const state = stateOf(id);
+      state.underWay += 1;
+      let ended = false;
+      return () => {
+        if (ended) return;
+        ended = true;
+        state.underWay -= 1;
+      };
+    },
+    retryInMs(id) {
+      const until = states.get(id)?.openUntil ?? null;
+      return until === null ? 0 : Math.max(0, until - clock.now());
+    },
+    isOpen(id) {
+      const state = states.get(id);
+      if (state === undefined || state.openUntil === null) return false;
+      return clock.now() < state.openUntil;
+    },
+    tryProbe(id) {
+      const state = states.get(id);
+      if (state === undefined || state.openUntil === null) return true;
+      if (clock.now() < state.openUntil) return false;
+      state.probing = true;
+      state.openUntil = clock.now() + settings().openMs;
+      return true;
+    },
+    record(id, { ok, firstByteMs }) {
+      const state = stateOf(id);
+      const now = clock.now();
+      state.errorRate += DECAY * ((ok ? 0 : 1) - state.errorRate);
+      if (firstByteMs !== null) {
+        state.firstByteMs =
+          state.firstByteMs === null ? firstByteMs : state.firstByteMs + DECAY * (firstByteMs - state.firstByteMs);
+      }
+      if (ok) {
+        state.failedAt.length = 0;
+        state.openUntil = null;
+        state.probing = false;
+        return;
+      }
+      const { failures, windowMs, openMs } = settings();
+      state.failedAt = state.failedAt.filter((at) => now - at < windowMs);
+      state.failedAt.push(now);
+      if (state.probing || state.failedAt.length >= failures) {
+        state.openUntil = now + openMs;
+        state.probing = false;
+        state.failedAt.length = 0;
+      }
+    },
+    snapshot(id) {
+      const state = states.get(id);
+      if (state === undefined) return { state: 'closed', errorRate: 0, firstByteMs: null, underWay: 0 };
+      const open = state.openUntil === null ? 'closed' : clock.now() >= state.openUntil ? 'half-open' : 'open';
+      return { state: open, errorRate: state.errorRate, firstByteMs: state.firstByteMs, underWay: state.underWay };
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import type { Random } from '../domain/ports.js';
+
+/** What a strategy knows of a candidate. Null is not known. */
+export interface Signals {
+  weight: number;
+  /** Calls under way against what the target can take at once. */
+  load: number;
+  /** This request's estimated cost in nano-USD. */
+  cost: number | null;
+  /** Decayed average of the time to first byte. */
+  firstByteMs: number | null;
+  /** Output price, for `:cheapest`. */
+  outputRate: number | null;
+}
+
+export interface Scored {
+  /** Position in the list that was handed in. */
+  index: number;
+  score: number | null;
+}
+
+/** Orders candidates, best first. Pure but for `random`. */
+export type Strategy = (signals: readonly Signals[], turn: number, random: Random) => Scored[];
+
+/** Each in turn: `turn` counts the requests for this name. */
+export const roundRobin: Strategy = (signals, turn) => {
+  const count = signals.length;
+  return signals.map((_, offset) => ({ index: (turn + offset) % count, score: null }));
+};
+
+/** Drawn without replacement, each with the chance its weight gives. */
+export const weighted: Strategy = (signals, _turn, random) => {
+  const left = signals.map((signal, index) => ({ index, weight: signal.weight }));
+  const order: Scored[] = [];
+  while (left.length > 0) {
+    const total = left.reduce((sum, item) => sum + item.weight, 0);
+    let point = random() * total;
+    let pick = left.length - 1;
+    for (let i = 0; i < left.length; i += 1) {
+      point -= left[i]?.weight ?? 0;
+      if (point < 0) {
+        pick = i;
+        break;
+      }
+    }
+    const [taken] = left.splice(pick, 1);
+    if (taken !== undefined) order.push({ index: taken.index, score: null });
+  }
+  return order;
+};
+
+/** Fewest under way against capacity; ties by turn. */
+export const leastLoaded: Strategy = (signals, turn, random) => {
+  return ranked(roundRobin(signals, turn, random), (index) => signals[index]?.load ?? null);
+};
+
+/** This request's estimated cost; unknown costs come last. */
+export const lowestCost: Strategy = (signals, turn, random) => {
+  return ranked(roundRobin(signals, turn, random), (index) => signals[index]?.cost ?? null);
+};
+
+/**
+ * Time to first byte with power of two choices: two drawn at random, the faster first, so that a herd does not form.
+ * A target without a figure counts as fast, so that it gets one.
+ */
+export const lowestLatency: Strategy = (signals, turn, random) => {
+  const byLatency = ranked(roundRobin(signals, turn, random), (index) => signals[index]?.firstByteMs ?? 0);
+  if (byLatency.length <= 2) return byLatency;
+  const a = Math.floor(random() * byLatency.length);
+  const b = (a + 1 + Math.floor(random() * (byLatency.length - 1))) % byLatency.length;
+  const first = byLatency[Math.min(a, b)];
+  return first === undefined ? byLatency : [first, ...byLatency.filter((scored) => scored !== first)];
+};
+
+/** As the file has them. */
+export const inOrder: Strategy = (signals) => signals.map((_, index) => ({ index, score: null }));
+
+/** Lowest output price; unknown prices come last. */
+export const cheapestOutput: Strategy = (signals) => {
+  return ranked(
+    inOrder(signals, 0, () => 0),
+    (index) => signals[index]?.outputRate ?? null,
+  );
+};
+
+/** Lower is better, null is worst; equal scores keep the order they came in. */
+function ranked(order: readonly Scored[], scoreOf: (index: number) => number | null): Scored[] {
+  return order
+    .map(({ index }) => ({ index, score: scoreOf(index) }))
+    .sort((a, b) => (a.score ?? Number.POSITIVE_INFINITY) - (b.score ?? Number.POSITIVE_INFINITY) || 0);
+}

@@ -1,0 +1,105 @@
+import { type DestinationStream, pino } from 'pino';
+import { prettyFactory } from 'pino-pretty';
+import type { Logger } from '../domain/ports.js';
+import { openLogFile } from './log-file.js';
+import { closeSink, type Sink } from './log-sink.js';
+import { redactFields } from './redact.js';
+
+export interface LoggerOptions {
+  level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+  /** What goes to the terminal; the file is always JSON. */
+  format: 'json' | 'pretty';
+  file: { enabled: boolean; path: string; maxSizeMb: number; maxBackups: number };
+  /** Where lines go beside the file: a descriptor, or a path for tests. 1, the standard output, where absent. */
+  destination?: number | string;
+}
+
+export interface OpenLogger extends Logger {
+  /** True when a line of this level would be written: to leave out work that only a line needs. */
+  isEnabled(level: LoggerOptions['level']): boolean;
+  /** Resolves when everything logged so far has been handed to the operating system. Later lines are dropped. */
+  close(): Promise<void>;
+}
+
+/** Lines wait at most this long for company: one write of many is what keeps a line at a few microseconds. */
+const FLUSH_MS = 200;
+const BUFFER_BYTES = 4096;
+/** A reader of our output that stands still costs this much memory, and then lines. */
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
+
+/**
+ * A logger that writes one JSON line a call, redacted, buffered for up to 200 ms, and flushed at exit.
+ * A reload opens another and closes this one; both may hold the same file for a moment, as each appends whole lines.
+ *
+ * @throws UserError when the log file cannot be opened
+ */
+export async function createLogger(options: LoggerOptions): Promise<OpenLogger> {
+  const file = options.file.enabled
+    ? await openLogFile({ ...options.file, minLength: BUFFER_BYTES, maxLength: MAX_BUFFERED_BYTES, flushMs: FLUSH_MS })
+    : null;
+  const terminal: Sink = pino.destination({
+    dest: options.destination ?? 1,
+    sync: false,
+    minLength: BUFFER_BYTES,
+    maxLength: MAX_BUFFERED_BYTES,
+    periodicFlush: FLUSH_MS,
+  });
+
+  let closed = false;
+  const toTerminal = terminalWriter(terminal, options.format);
+  const stream: DestinationStream = {
+    write(line) {
+      // A late line of a part that is still stopping is no reason to fall.
+      if (closed) return;
+      toTerminal(line);
+      file?.write(line);
+    },
+  };
+  const logger = pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      messageKey: 'msg',
+      formatters: {
+        level: (label) => ({ level: label }),
+        log: redactFields as (fields: object) => Record<string, unknown>,
+      },
+      serializers: { err: (value: unknown) => value },
+    },
+    stream,
+  );
+  // The disk may fill, the directory vanish: the other place still has every line, and one that says so.
+  file?.on('error', (error: Error) => {
+    if (!closed) terminal.write(troubleLine(options.file.path, error));
+  });
+  terminal.on('error', (error: Error) => {
+    if (!closed) file?.write(troubleLine('standard output', error));
+  });
+
+  return {
+    trace: logger.trace.bind(logger),
+    debug: logger.debug.bind(logger),
+    info: logger.info.bind(logger),
+    warn: logger.warn.bind(logger),
+    error: logger.error.bind(logger),
+    fatal: logger.fatal.bind(logger),
+    isEnabled: (level) => logger.isLevelEnabled(level),
+    async close() {
+      if (closed) return;
+      closed = true;
+      await Promise.all([closeSink(terminal), file === null ? null : closeSink(file)]);
+    },
+  };
+}
+
+function terminalWriter(terminal: Sink, format: LoggerOptions['format']): (line: string) => void {
+  if (format === 'json') return (line) => void terminal.write(line);
+  const pretty = prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', colorize: process.stdout.isTTY === true });
+  return (line) => void terminal.write(pretty(line));
+}
+
+function troubleLine(target: string, error: Error): string {
+  const time = new Date().toISOString();
+  return `${JSON.stringify({ level: 'error', time, target, error: error.message, msg: 'log cannot be written' })}\n`;
+}

@@ -1,0 +1,309 @@
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import { type Dispatcher, Pool } from 'undici';
+import type { Clock } from '../domain/ports.js';
+import type { HeaderFields } from '../domain/provider.js';
+import {
+  UpstreamBrokenError,
+  type UpstreamCall,
+  type UpstreamClient,
+  type UpstreamResponse,
+  type UpstreamResult,
+} from '../domain/upstream.js';
+import { failureFromError, failureFromStatus } from './failure.js';
+import { readStatedLimits } from './retry-after.js';
+
+/** Bytes of an answer held here before the provider is told to wait. */
+const HIGH_WATER_BYTES = 256 * 1024;
+/** An error body beyond this says nothing more. */
+const MAX_ERROR_BYTES = 256 * 1024;
+const KEEP_ALIVE_MS = 30_000;
+
+const decompress: Record<string, (body: Buffer) => Promise<Buffer>> = {
+  gzip: promisify<Buffer, Buffer>(gunzip),
+  'x-gzip': promisify<Buffer, Buffer>(gunzip),
+  deflate: promisify<Buffer, Buffer>(inflate),
+  br: promisify<Buffer, Buffer>(brotliDecompress),
+};
+
+/**
+ * The only place that calls providers: keep-alive pools per origin, deadlines on every wait, back-pressure from the
+ * reader to the provider. Redirects are not followed.
+ */
+export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClient {
+  const pools = new Map<string, Pool>();
+
+  function poolFor(origin: string, connectMs: number): Pool {
+    const name = `${origin} ${connectMs}`;
+    let pool = pools.get(name);
+    if (pool === undefined) {
+      pool = new Pool(origin, {
+        connect: { timeout: connectMs, noDelay: true, keepAlive: true },
+        pipelining: 1,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        // Deadlines are ours: undici's timers tick once a second.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      });
+      pools.set(name, pool);
+    }
+    return pool;
+  }
+
+  async function send(call: UpstreamCall): Promise<UpstreamResult> {
+    call.signal.throwIfAborted();
+    const { origin, path } = splitUrl(call.route.url);
+    const exchange = new Exchange(call);
+    poolFor(origin, call.connectMs).dispatch(
+      {
+        path,
+        method: call.route.method,
+        headers: call.headers,
+        body: call.payload === null ? null : call.payload.body,
+      },
+      exchange,
+    );
+    try {
+      await exchange.started;
+    } catch (error) {
+      if (call.signal.aborted) throw call.signal.reason;
+      return { ok: false, failure: failureFromError(error, { secrets: call.secrets }), stated: [] };
+    }
+    const stated = readStatedLimits(exchange.headers, clock.now());
+    if (exchange.status >= 200 && exchange.status < 300)
+      return { ok: true, response: responseOf(exchange, call, stated) };
+    const body = await errorBody(exchange, call);
+    return {
+      ok: false,
+      failure: failureFromStatus({
+        status: exchange.status,
+        headers: exchange.headers,
+        body,
+        secrets: call.secrets,
+        now: clock.now(),
+      }),
+      stated,
+    };
+  }
+
+  return {
+    send,
+    async close() {
+      const all = [...pools.values()];
+      pools.clear();
+      await Promise.all(all.map((pool) => pool.destroy()));
+    },
+  };
+}
+
+function responseOf(exchange: Exchange, call: UpstreamCall, stated: UpstreamResponse['stated']): UpstreamResponse {
+  async function next(): Promise<Buffer | null> {
+    try {
+      return await exchange.next();
+    } catch (error) {
+      if (call.signal.aborted) throw call.signal.reason;
+      throw new UpstreamBrokenError(failureFromError(error, { secrets: call.secrets }), { cause: error });
+    }
+  }
+  return {
+    status: exchange.status,
+    headers: exchange.headers,
+    stated,
+    next,
+    abort: () => exchange.cancel(),
+    async readAll(maxBytes) {
+      const parts: Buffer[] = [];
+      let size = 0;
+      for (let part = await next(); part !== null; part = await next()) {
+        size += part.length;
+        if (size > maxBytes) {
+          exchange.cancel();
+          throw tooLarge(maxBytes);
+        }
+        parts.push(part);
+      }
+      const body = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size);
+      const decode = decompress[exchange.headers['content-encoding']?.toLowerCase() ?? ''];
+      if (decode === undefined) return body;
+      try {
+        return await decode(body);
+      } catch (error) {
+        throw new UpstreamBrokenError(failureFromError(error, { secrets: call.secrets }), { cause: error });
+      }
+    },
+  };
+}
+
+function tooLarge(maxBytes: number): UpstreamBrokenError {
+  return new UpstreamBrokenError({
+    kind: 'malformed',
+    status: null,
+    code: null,
+    param: null,
+    type: null,
+    message: `the provider's answer is larger than ${maxBytes} bytes`,
+    retryAfterMs: null,
+    loadingMs: null,
+    shouldRetry: null,
+    sent: true,
+  });
+}
+
+/** What of an error's body arrives in time; an error whose body breaks off is still that error. */
+async function errorBody(exchange: Exchange, call: UpstreamCall): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  try {
+    for (let part = await exchange.next(); part !== null; part = await exchange.next()) {
+      parts.push(part);
+      size += part.length;
+      if (size > MAX_ERROR_BYTES) {
+        exchange.cancel();
+        break;
+      }
+    }
+  } catch {
+    // The status is known, and says enough; only the client's own leaving changes what happens now.
+    if (call.signal.aborted) throw call.signal.reason;
+  }
+  const body = Buffer.concat(parts, size);
+  const decode = decompress[exchange.headers['content-encoding']?.toLowerCase() ?? ''];
+  return decode === undefined ? body : decode(body).catch(() => body);
+}
+
+function splitUrl(url: string): { origin: string; path: string } {
+  const slash = url.indexOf('/', url.indexOf('://') + 3);
+  return slash === -1 ? { origin: url, path: '/' } : { origin: url.slice(0, slash), path: url.slice(slash) };
+}
+
+/** One dispatch: undici's callbacks in, promises out, with the deadlines of the call. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly started: Promise<void>;
+  status = 0;
+  headers: HeaderFields = {};
+  readonly #call: UpstreamCall;
+  readonly #onAbort: () => void;
+  #resolveStarted!: () => void;
+  #rejectStarted!: (error: unknown) => void;
+  #controller: Dispatcher.DispatchController | null = null;
+  #timer: NodeJS.Timeout;
+  #queue: Buffer[] = [];
+  #queuedBytes = 0;
+  #ended = false;
+  #error: unknown = null;
+  #waiting: { resolve: (part: Buffer | null) => void; reject: (error: unknown) => void } | null = null;
+
+  constructor(call: UpstreamCall) {
+    this.#call = call;
+    this.started = new Promise((resolve, reject) => {
+      this.#resolveStarted = resolve;
+      this.#rejectStarted = reject;
+    });
+    this.#onAbort = () => this.#fail(call.signal.reason);
+    call.signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#timer = setTimeout(
+      () => this.#fail(timeoutError('UND_ERR_HEADERS_TIMEOUT', `no answer within ${call.firstByteMs} ms`)),
+      call.firstByteMs,
+    );
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#ended) controller.abort(asError(this.#error));
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
+    if (status < 200) return;
+    this.status = status;
+    this.headers = flatten(headers);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      // Nobody waiting means that the client is slow, not the provider: the next read starts the time anew.
+      if (this.#waiting === null) return;
+      this.#fail(timeoutError('UND_ERR_BODY_TIMEOUT', `nothing more came for ${this.#call.idleMs} ms`));
+    }, this.#call.idleMs);
+    this.#resolveStarted();
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#ended) return;
+    const waiting = this.#waiting;
+    if (waiting !== null) {
+      this.#waiting = null;
+      this.#timer.refresh();
+      waiting.resolve(chunk);
+      return;
+    }
+    this.#queue.push(chunk);
+    this.#queuedBytes += chunk.length;
+    if (this.#queuedBytes > HIGH_WATER_BYTES) controller.pause();
+  }
+
+  onResponseEnd(): void {
+    this.#finish();
+    this.#waiting?.resolve(null);
+    this.#waiting = null;
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#fail(error);
+  }
+
+  /** Everything that has come since the last call, or the next part. */
+  next(): Promise<Buffer | null> {
+    if (this.#queue.length > 0) {
+      const part =
+        this.#queue.length === 1 ? (this.#queue[0] as Buffer) : Buffer.concat(this.#queue, this.#queuedBytes);
+      this.#queue = [];
+      this.#queuedBytes = 0;
+      if (!this.#ended) this.#timer.refresh();
+      // Last: undici hands over what it held back before this returns.
+      if (this.#controller?.paused === true) this.#controller.resume();
+      return Promise.resolve(part);
+    }
+    if (this.#error !== null) return Promise.reject(this.#error);
+    if (this.#ended) return Promise.resolve(null);
+    this.#timer.refresh();
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+  }
+
+  cancel(): void {
+    if (!this.#ended) this.#fail(new Error('the call was ended by the reader'));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#ended) return;
+    this.#error = error ?? new Error('aborted');
+    this.#finish();
+    this.#rejectStarted(this.#error);
+    this.started.catch(() => {});
+    this.#waiting?.reject(this.#error);
+    this.#waiting = null;
+    this.#controller?.abort(asError(this.#error));
+  }
+
+  #finish(): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#call.signal.removeEventListener('abort', this.#onAbort);
+  }
+}
+
+function timeoutError(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+function asError(value: unknown): Error {
+  return value instanceof Error ? value : new Error(String(value));
+}
+
+function flatten(headers: Record<string, unknown>): HeaderFields {
+  const flat: HeaderFields = {};
+  for (const name in headers) {
+    const value = headers[name];
+    flat[name] = typeof value === 'string' ? value : Array.isArray(value) ? value.join(', ') : String(value);
+  }
+  return flat;
+}

@@ -1,0 +1,117 @@
+import type { AnswerOutcome, UpstreamAnswer } from '../domain/provider.js';
+import type { JsonObject, TaskRequest } from '../domain/task.js';
+import { toEmbeddingFormat } from './embedding.js';
+import { faultIn, malformed, statusFault } from './fault.js';
+import { rewriteAt, scanMembers } from './json-text.js';
+import { parseOpenAiUsage } from './openai-usage.js';
+import { OutputCollector } from './output-collector.js';
+
+export interface OpenAiAnswerOptions {
+  reasoningOutside: boolean;
+}
+
+const ARGUMENTS = [
+  ['choices', '*', 'message', 'tool_calls', '*', 'function', 'arguments'],
+  ['choices', '*', 'message', 'tool_calls', 'function', 'arguments'],
+  ['choices', '*', 'message', 'function_call', 'arguments'],
+] as const;
+
+/**
+ * Reads a whole answer in OpenAI's dialect. Its text is passed on as it came, but for two things that clients fall over:
+ * vectors in another format than was asked for, and tool-call arguments that are an object where the dialect has text
+ * (Text Generation Inference).
+ */
+export function readOpenAiAnswer(
+  answer: UpstreamAnswer,
+  request: TaskRequest,
+  options: OpenAiAnswerOptions,
+): AnswerOutcome {
+  const text = answerText(answer);
+  const value = parseAnswer(text);
+  if (value === null) return { ok: false, fault: malformed(notJson(text)) };
+  const fault = faultIn(value) ?? choiceFault(value) ?? shapeFault(value, request);
+  if (fault !== null) return { ok: false, fault };
+  const usage = value['usage'];
+  const raw = mentionsCost(usage) ? scanMembers(text).get('usage') : undefined;
+  return {
+    ok: true,
+    answer: {
+      body: request.task === 'embedding' ? withFormat(text, value, request) : withTextArguments(text, ARGUMENTS),
+      usage: parseOpenAiUsage(usage, {
+        reasoningOutside: options.reasoningOutside,
+        outputless: request.task === 'embedding',
+        ...(raw === undefined ? {} : { text: raw }),
+      }),
+      outputTexts: () => {
+        const collector = new OutputCollector();
+        collector.add(value);
+        return collector.texts();
+      },
+    },
+  };
+}
+
+/** The answer's text without a byte order mark. */
+export function answerText(answer: UpstreamAnswer): string {
+  const text = answer.body.toString('utf8');
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+}
+
+/** What to say of an answer that does not parse. */
+export function notJson(text: string): string {
+  return text.trim() === ''
+    ? 'the provider answered with nothing'
+    : 'the provider answered with something else than JSON';
+}
+
+/** True when the usage says what it cost; only then is its text needed. */
+export function mentionsCost(usage: unknown): boolean {
+  return typeof usage === 'object' && usage !== null && (usage as JsonObject)['cost'] != null;
+}
+
+/** Tool-call arguments that are objects, as the JSON text of them, wherever `paths` lead. */
+export function withTextArguments(text: string, paths: ReadonlyArray<readonly string[]>): string {
+  if (!/"arguments"\s*:\s*\{/.test(text)) return text;
+  let result = text;
+  for (const path of paths) {
+    result = rewriteAt(result, path, (raw) => (raw.startsWith('{') ? JSON.stringify(raw) : undefined));
+  }
+  return result;
+}
+
+function parseAnswer(text: string): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : null;
+  } catch {
+    // The caller says what is wrong with it.
+    return null;
+  }
+}
+
+/** OpenRouter's way: an error in every choice, beside no message. */
+function choiceFault(value: JsonObject): ReturnType<typeof faultIn> {
+  const choices = value['choices'];
+  if (!Array.isArray(choices) || choices.length === 0) return null;
+  const errors = choices.map((choice: JsonObject | null) => choice?.['error']);
+  const isAllErrors = choices.every((choice: JsonObject | null, index) => {
+    return typeof errors[index] === 'object' && errors[index] !== null && choice?.['message'] == null;
+  });
+  return isAllErrors ? statusFault({ error: errors[0] }) : null;
+}
+
+function shapeFault(value: JsonObject, request: TaskRequest): ReturnType<typeof faultIn> {
+  const name = request.task === 'embedding' ? 'data' : 'choices';
+  const list = value[name];
+  if (Array.isArray(list) && list.length > 0) return null;
+  return malformed(`the provider's answer has no ${name}`);
+}
+
+function withFormat(text: string, value: JsonObject, request: TaskRequest): string {
+  const asked = request.body.value['encoding_format'] ?? 'float';
+  if (asked !== 'float' && asked !== 'base64') return text;
+  const other = asked === 'float' ? 'string' : 'object';
+  const items = value['data'] as ReadonlyArray<JsonObject | null>;
+  if (items.every((item) => typeof item?.['embedding'] !== other)) return text;
+  return rewriteAt(text, ['data', '*', 'embedding'], (raw) => toEmbeddingFormat(raw, asked));
+}

@@ -1,0 +1,104 @@
+import { formatUsdShort, type NanoUsd } from '../domain/money.js';
+import type { Task } from '../domain/task.js';
+import { type Count, totalInput, totalOutput, type Usage } from '../domain/usage.js';
+import { editMembers, type MemberEdit, scanMembers, writeObject } from './json-text.js';
+
+/** What a request used and cost, to be written into its answer. */
+export interface Charge {
+  task: Task;
+  /** Null when nothing is known. */
+  usage: Usage | null;
+  /** Null when unknown. */
+  costNanoUsd: NanoUsd | null;
+}
+
+/**
+ * An answer's text with `usage.cost` (USD) and `usage.cost_nano_usd` added; both null when unknown. A provider's own
+ * `usage.cost` becomes `usage.provider_cost`. Where the provider gave no usage, our counts stand in its place with their
+ * `source`. Everything else stays byte for byte. `body` must be the JSON of an object.
+ */
+export function withCost(body: string, charge: Charge): string {
+  let found = false;
+  const edited = editMembers(body, (key, raw): MemberEdit => {
+    if (key !== 'usage') return undefined;
+    found = true;
+    return { raw: usageText(raw, charge) };
+  });
+  return found ? edited : editMembers(body, () => undefined, [['usage', usageText(null, charge)]]);
+}
+
+/**
+ * The data of a stream's usage chunk: the provider's own where it sent one, otherwise one made in the likeness of the
+ * stream's chunks.
+ */
+export function usageChunk(options: {
+  identity: { id: string; created: number; model: string };
+  /** `StreamReader.usageChunk()`. */
+  chunkText: string | null;
+  charge: Charge;
+}): string {
+  const { identity, chunkText, charge } = options;
+  if (chunkText !== null) return withCost(chunkText, charge);
+  return writeObject([
+    ['id', JSON.stringify(identity.id)],
+    ['object', charge.task === 'completion' ? '"text_completion"' : '"chat.completion.chunk"'],
+    ['created', String(identity.created)],
+    ['model', JSON.stringify(identity.model)],
+    ['choices', '[]'],
+    ['usage', usageText(null, charge)],
+  ]);
+}
+
+function usageText(raw: string | null, charge: Charge): string {
+  const cost: Array<[string, string]> =
+    charge.costNanoUsd === null
+      ? [
+          ['cost', 'null'],
+          ['cost_nano_usd', 'null'],
+        ]
+      : [
+          ['cost', formatUsdShort(charge.costNanoUsd)],
+          ['cost_nano_usd', String(charge.costNanoUsd)],
+        ];
+  const given = raw?.startsWith('{') === true ? scanMembers(raw) : null;
+  if (raw === null || given === null) return writeObject([...ourFigures(charge), ...sourceOf(charge), ...cost]);
+  // Beside what the provider gave, our own figures fill what it left out, and are named for what they are.
+  const isOurs = charge.usage !== null && charge.usage.source !== 'reported';
+  const filled = isOurs ? ourFigures(charge).filter(([key]) => (given.get(key) ?? 'null') === 'null') : [];
+  const replaced = new Set(['cost_nano_usd', ...filled.map(([key]) => key)]);
+  if (given.has('cost')) replaced.add('provider_cost');
+  if (isOurs) replaced.add('source');
+  return editMembers(
+    raw,
+    (key) => {
+      if (replaced.has(key)) return null;
+      return key === 'cost' ? { key: 'provider_cost' } : undefined;
+    },
+    [...filled, ...(isOurs ? sourceOf(charge) : []), ...cost],
+  );
+}
+
+function ourFigures({ task, usage }: Charge): Array<[string, string]> {
+  if (usage === null) return [];
+  const input = totalInput(usage.counts);
+  if (task === 'embedding') {
+    return [
+      ['prompt_tokens', figure(input)],
+      ['total_tokens', figure(input)],
+    ];
+  }
+  const output = totalOutput(usage.counts);
+  return [
+    ['prompt_tokens', figure(input)],
+    ['completion_tokens', figure(output)],
+    ['total_tokens', figure(input === null || output === null ? null : input + output)],
+  ];
+}
+
+function sourceOf({ usage }: Charge): Array<[string, string]> {
+  return usage === null ? [] : [['source', JSON.stringify(usage.source)]];
+}
+
+function figure(count: Count): string {
+  return count === null ? 'null' : String(count);
+}

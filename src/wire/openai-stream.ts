@@ -1,0 +1,216 @@
+import type { SseEvent, StreamReader, StreamStep } from '../domain/provider.js';
+import type { JsonObject, TaskRequest } from '../domain/task.js';
+import type { UsageReport } from '../domain/usage.js';
+import { faultIn, malformed, statusFault } from './fault.js';
+import { editMembers, scanMembers, writeObject } from './json-text.js';
+import { mentionsCost, withTextArguments } from './openai-answer.js';
+import { choiceCount } from './openai-request.js';
+import { hasFigures, parseOpenAiUsage } from './openai-usage.js';
+import { OutputCollector } from './output-collector.js';
+
+export interface OpenAiStreamOptions {
+  reasoningOutside: boolean;
+}
+
+const END_MARK = '[DONE]';
+const NOTHING: StreamStep = { kind: 'nothing' };
+const DONE: StreamStep = { kind: 'done' };
+
+const DELTA_ARGUMENTS = [
+  ['choices', '*', 'delta', 'tool_calls', '*', 'function', 'arguments'],
+  ['choices', '*', 'delta', 'tool_calls', 'function', 'arguments'],
+  ['choices', '*', 'delta', 'function_call', 'arguments'],
+] as const;
+
+/**
+ * Reads a stream of chunks in OpenAI's dialect. Until the first content every chunk is parsed; after it only those that
+ * may say something the router needs. Chunks pass as they came, with one exception: a usage object never rides on a
+ * chunk that has choices, so that a client that adds up what it sees is right. The last usage is kept for the usage
+ * chunk, in the provider's own words; `usage: null` stays where it is.
+ */
+export class OpenAiStreamReader implements StreamReader {
+  readonly #options: OpenAiStreamOptions;
+  /** With several choices each chunk's index matters. */
+  readonly #parsesAll: boolean;
+  #hasContent = false;
+  #isDone = false;
+  readonly #seen = new Set<number>();
+  readonly #finished = new Set<number>();
+  #report: UsageReport | null = null;
+  #usageChunk: string | null = null;
+  readonly #passed: string[] = [];
+  #id = '';
+  #created = 0;
+  #model = '';
+  #object = '';
+
+  constructor(request: TaskRequest, options: OpenAiStreamOptions) {
+    this.#options = options;
+    this.#parsesAll = choiceCount(request) > 1;
+    this.#object = request.task === 'completion' ? 'text_completion' : 'chat.completion.chunk';
+  }
+
+  read(event: SseEvent): StreamStep {
+    const { data } = event;
+    if (
+      this.#hasContent &&
+      !this.#parsesAll &&
+      event.name === null &&
+      event.unterminated === undefined &&
+      isPlain(data)
+    ) {
+      this.#passed.push(data);
+      return { kind: 'chunk', data, content: true };
+    }
+    const trimmed = data.trim();
+    if (trimmed === '') return NOTHING;
+    if (trimmed === END_MARK) {
+      this.#isDone = true;
+      return DONE;
+    }
+    const value = parseChunk(trimmed);
+    return value === null ? this.#unreadable(event) : this.#readChunk(value, trimmed, event.name);
+  }
+
+  isFinished(): boolean {
+    if (this.#isDone) return true;
+    return this.#finished.size > 0 && [...this.#seen].every((index) => this.#finished.has(index));
+  }
+
+  usage(): UsageReport | null {
+    return this.#report;
+  }
+
+  usageChunk(): string | null {
+    return this.#usageChunk;
+  }
+
+  outputTexts(): string[] {
+    const collector = new OutputCollector();
+    for (const data of this.#passed) {
+      const value = parseChunk(data);
+      if (value !== null) collector.add(value);
+    }
+    return collector.texts();
+  }
+
+  identity(): { id: string; created: number; model: string } {
+    return { id: this.#id, created: this.#created, model: this.#model };
+  }
+
+  #unreadable(event: SseEvent): StreamStep {
+    // The end of the stream cut it off, or it came after all there was to say: nothing is made of it.
+    if (event.unterminated === true || this.isFinished()) return NOTHING;
+    if (event.name === 'error') return { kind: 'fault', fault: statusFault(event.data) };
+    return { kind: 'fault', fault: malformed('the stream has an event that is no JSON object') };
+  }
+
+  #readChunk(value: JsonObject, data: string, name: string | null): StreamStep {
+    const fault = faultIn(value, name);
+    if (fault !== null) return { kind: 'fault', fault };
+    this.#identify(value);
+    const { usage } = value;
+    const choices = Array.isArray(value['choices']) ? value['choices'] : [];
+    const hasUsage = typeof usage === 'object' && usage !== null;
+    if (hasUsage) this.#keepUsage(usage, data, choices.length === 0);
+    else this.#keepGroqUsage(value);
+    if (choices.length === 0) return hasUsage ? NOTHING : { kind: 'chunk', data, content: false };
+    let content = false;
+    for (const choice of choices) content = this.#readChoice(choice) || content;
+    this.#hasContent ||= content;
+    const stripped = hasUsage ? editMembers(data, (key) => (key === 'usage' ? null : undefined)) : data;
+    const passed = withTextArguments(stripped, DELTA_ARGUMENTS);
+    this.#passed.push(passed);
+    return { kind: 'chunk', data: passed, content };
+  }
+
+  /** True when the choice has content or a finish reason. */
+  #readChoice(choice: unknown): boolean {
+    if (!isObject(choice)) return false;
+    const index = typeof choice['index'] === 'number' ? choice['index'] : 0;
+    this.#seen.add(index);
+    // TGI sends an empty reason until it has one.
+    const reason = choice['finish_reason'];
+    const isFinish = typeof reason === 'string' && reason !== '';
+    if (isFinish) this.#finished.add(index);
+    if (isFinish || says(choice['text'])) return true;
+    const delta = choice['delta'] ?? choice['message'];
+    return isObject(delta) && Object.entries(delta).some(([key, member]) => key !== 'role' && says(member));
+  }
+
+  #keepUsage(usage: object, data: string, isOwnChunk: boolean): void {
+    const needsText = !isOwnChunk || mentionsCost(usage);
+    const text = needsText ? scanMembers(data).get('usage') : undefined;
+    const report = this.#parse(usage, text);
+    if (report === null || (this.#report !== null && hasFigures(this.#report) && !hasFigures(report))) return;
+    this.#report = report;
+    this.#usageChunk = isOwnChunk ? data : this.#ownChunk(text ?? JSON.stringify(usage));
+  }
+
+  /** Groq's own place for the usage of a stream that was not asked for it. */
+  #keepGroqUsage(value: JsonObject): void {
+    const groq = value['x_groq'];
+    const report = isObject(groq) ? this.#parse(groq['usage'], undefined) : null;
+    if (report !== null && hasFigures(report)) this.#report = report;
+  }
+
+  #parse(usage: unknown, text: string | undefined): UsageReport | null {
+    const { reasoningOutside } = this.#options;
+    return parseOpenAiUsage(usage, text === undefined ? { reasoningOutside } : { reasoningOutside, text });
+  }
+
+  /** A usage chunk around usage that rode on another chunk. */
+  #ownChunk(usage: string): string {
+    return writeObject([
+      ['id', JSON.stringify(this.#id)],
+      ['object', JSON.stringify(this.#object)],
+      ['created', String(this.#created)],
+      ['model', JSON.stringify(this.#model)],
+      ['choices', '[]'],
+      ['usage', usage],
+    ]);
+  }
+
+  /** Azure's first chunk has an empty model: the last name that is one counts. */
+  #identify(value: JsonObject): void {
+    const { id, model, created, object } = value;
+    if (typeof id === 'string' && id !== '') this.#id = id;
+    if (typeof model === 'string' && model !== '') this.#model = model;
+    if (typeof created === 'number' && Number.isSafeInteger(created)) this.#created = created;
+    if (typeof object === 'string' && object !== '') this.#object = object;
+  }
+}
+
+/** A finish reason, a usage, an error or object arguments, by name and colon: inside a text the quotes have backslashes. */
+const NOTABLE =
+  /"(?:finish_reason"\s*:(?!\s*(?:null|""))|usage"\s*:(?!\s*null)|error"\s*:(?!\s*null)|arguments"\s*:\s*\{)/;
+
+/** True for a chunk of which the router needs nothing. Whatever is in doubt is parsed. */
+function isPlain(data: string): boolean {
+  return (
+    data.charCodeAt(0) === 0x7b &&
+    data.charCodeAt(data.length - 1) === 0x7d &&
+    data.includes('"choices"') &&
+    !NOTABLE.test(data)
+  );
+}
+
+function parseChunk(text: string): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : null;
+  } catch {
+    // The caller knows what an unreadable event means where it stands.
+    return null;
+  }
+}
+
+function says(value: unknown): boolean {
+  if (typeof value === 'string') return value !== '';
+  if (typeof value !== 'object' || value === null) return false;
+  return Array.isArray(value) ? value.length > 0 : Object.keys(value).length > 0;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

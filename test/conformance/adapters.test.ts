@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import type { ProviderAdapter } from '../../src/domain/provider.js';
+import type { Task } from '../../src/domain/task.js';
+import { adapters } from '../../src/providers/registry.js';
+import { describeAdapter, describeTask, type TaskFixture } from './adapters.js';
+
+const USAGE =
+  '"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,"completion_tokens_details":{"reasoning_tokens":5}}';
+const COUNTS = { input: 9, output: 7, reasoning: 5 };
+const HEAD = '"id":"x-1","created":1741626611,"model":"vendor/model-1","seed":14150443913665712001';
+
+function sse(...chunks: string[]): string {
+  return `${chunks.map((chunk) => `data: ${chunk}\n\n`).join('')}data: [DONE]\n\n`;
+}
+
+function chatChunk(choice: string, rest = ''): string {
+  return `{${HEAD},"object":"chat.completion.chunk","choices":[${choice}]${rest}}`;
+}
+
+const chat: TaskFixture = {
+  name: 'chat in OpenAI’s dialect',
+  request: { messages: [{ role: 'user', content: 'hi 😀' }], unknown_param: { a: [1] }, tools: [] },
+  sends: {
+    path: '/v1/chat/completions',
+    body: { model: 'vendor/model-1', messages: [{ role: 'user', content: 'hi 😀' }], unknown_param: { a: [1] } },
+  },
+  answer: {
+    body: `{${HEAD},"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello","reasoning":"hm","tool_calls":[]},"finish_reason":"stop"}],${USAGE}}`,
+    usage: COUNTS,
+    texts: ['Hellohm'],
+    inClientShape: (body) => expect(body).toMatchObject({ choices: [{ message: { content: 'Hello' } }] }),
+  },
+  stream: {
+    text: sse(
+      chatChunk('{"index":0,"delta":{"role":"assistant"},"finish_reason":null}', ',"usage":null'),
+      chatChunk('{"index":0,"delta":{"content":"He\\"usage\\":{"},"finish_reason":null}', ',"usage":null'),
+      chatChunk('{"index":0,"delta":{"content":"llo 😀"},"finish_reason":null}', ',"usage":null'),
+      chatChunk('{"index":0,"delta":{},"finish_reason":"stop"}', ',"usage":null'),
+      `{${HEAD},"object":"chat.completion.chunk","choices":[],${USAGE}}`,
+    ),
+    usage: COUNTS,
+    texts: ['He"usage":{llo 😀'],
+    chunks: 4,
+  },
+};
+
+const completion: TaskFixture = {
+  name: 'completion in OpenAI’s dialect',
+  request: { prompt: 'Once' },
+  sends: { path: '/v1/completions', body: { model: 'vendor/model-1', prompt: 'Once' } },
+  answer: {
+    body: `{${HEAD},"object":"text.completion","prompt":[],"choices":[{"index":0,"text":" upon","finish_reason":"length"}],${USAGE}}`,
+    usage: COUNTS,
+    texts: [' upon'],
+    inClientShape: (body) => expect(body).toMatchObject({ choices: [{ text: ' upon' }] }),
+  },
+  stream: {
+    text: [
+      `data:{${HEAD},"object":"text_completion","choices":[{"index":0,"text":" up","finish_reason":""}]}\r\n\r\n`,
+      ': keep-alive\r\n\r\n',
+      `data:{${HEAD},"object":"text_completion","choices":[{"index":0,"text":"on","finish_reason":""}]}\r\n\r\n`,
+      `data:{${HEAD},"object":"text_completion","choices":[{"index":0,"text":"!","finish_reason":"eos_token"}],${USAGE}}\r\n\r\n`,
+    ].join(''),
+    usage: COUNTS,
+    texts: [' upon!'],
+    chunks: 3,
+  },
+};
+
+const embedding: TaskFixture = {
+  name: 'embeddings in OpenAI’s dialect',
+  target: { baseUrl: 'http://127.0.0.1:9/v1' },
+  request: { input: ['a', 'b'] },
+  sends: { path: '/v1/embeddings', body: { model: 'vendor/model-1', input: ['a', 'b'] } },
+  answer: {
+    body: '{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5,-1]},{"object":"embedding","index":1,"embedding":"AAAAPwAAgL8="}],"model":"m","usage":{"prompt_tokens":2,"total_tokens":2}}',
+    usage: { input: 2 },
+    texts: [],
+    inClientShape: (body) => expect(body).toMatchObject({ data: [{ embedding: [0.5, -1] }, { embedding: [0.5, -1] }] }),
+  },
+};
+
+const featureExtraction: TaskFixture = {
+  name: 'embeddings by feature extraction',
+  request: { input: ['a', 'b'], normalize: true },
+  sends: {
+    path: '/hf-inference/models/vendor/model-1/pipeline/feature-extraction',
+    body: { inputs: ['a', 'b'], normalize: true },
+  },
+  answer: {
+    body: '[[0.1, 0.2], [0.3, 0.4]]',
+    usage: null,
+    texts: [],
+    inClientShape: (body) =>
+      expect(body).toEqual({
+        object: 'list',
+        data: [
+          { object: 'embedding', index: 0, embedding: [0.1, 0.2] },
+          { object: 'embedding', index: 1, embedding: [0.3, 0.4] },
+        ],
+        model: 'vendor/model-1',
+      }),
+  },
+};
+
+/** What a task looks like where an adapter does not say otherwise. */
+const byTask: Partial<Record<Task, TaskFixture[]>> = { chat: [chat], completion: [completion], embedding: [embedding] };
+/** Adapters whose own dialect differs. */
+const byAdapter: Record<string, Partial<Record<Task, TaskFixture[]>>> = {
+  huggingface: { embedding: [featureExtraction, embedding] },
+};
+
+function fixturesOf(adapter: ProviderAdapter, task: Task): TaskFixture[] {
+  const fixtures = byAdapter[adapter.id]?.[task] ?? byTask[task];
+  if (fixtures === undefined) throw new Error(`${adapter.id} can do ${task}, and has no fixtures for it`);
+  return fixtures;
+}
+
+describe.each(adapters.map((adapter) => [adapter.id, adapter] as const))('adapter %s', (_id, adapter) => {
+  describeAdapter(adapter);
+  for (const task of Object.keys(adapter.tasks) as Task[]) {
+    for (const fixture of fixturesOf(adapter, task)) describeTask(adapter, task, fixture);
+  }
+});
+
+it('has no two adapters of one name', () => {
+  const names = adapters.flatMap((adapter) => [adapter.id, ...(adapter.aliases ?? [])]);
+  expect(new Set(names).size).toBe(names.length);
+});

@@ -1,0 +1,142 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { UserError } from '../../../src/domain/errors.js';
+import { SCHEMA_VERSION } from '../../../src/ledger/migrations/migrate.js';
+import { openSqliteReader } from '../../../src/ledger/sqlite/reader.js';
+import { openSqliteLedger } from '../../../src/ledger/sqlite/sqlite-ledger.js';
+import { intentOf, settlementOf } from '../../conformance/ledger-entries.js';
+import { silentLogger } from '../../conformance/silent-logger.js';
+import { FakeClock } from '../../support/fake-clock.js';
+
+describe('a SQLite ledger file', () => {
+  let folder: string;
+  let path: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'waybill-file-'));
+    path = join(folder, 'waybill.db');
+  });
+
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const open = (
+    options: { path?: string; processId?: string; clock?: FakeClock; durability?: 'process' | 'power' } = {},
+  ) => openSqliteLedger({ path, durability: 'process', clock: new FakeClock(), logger: silentLogger, ...options });
+
+  /** The one line that a person gets to read. */
+  function complaint(run: () => unknown): string {
+    try {
+      run();
+    } catch (error) {
+      expect(error).toBeInstanceOf(UserError);
+      const { message } = error as UserError;
+      expect(message).not.toContain('\n');
+      return message;
+    }
+    throw new Error('nothing was thrown');
+  }
+
+  function edit(sql: string): void {
+    const db = new Database(path);
+    db.exec(sql);
+    db.close();
+  }
+
+  it('is made with its directory, and leaves nothing beside it once closed', async () => {
+    const nested = join(folder, 'a', 'b', 'waybill.db');
+    await open({ path: nested }).close();
+    expect(readdirSync(join(folder, 'a', 'b'))).toEqual(['waybill.db']);
+  });
+
+  it.each(['process', 'power'] as const)('takes writes at durability %s', async (durability) => {
+    const ledger = open({ durability });
+    await ledger.write(intentOf('a'));
+    await ledger.close();
+    const db = new Database(path, { readonly: true });
+    expect(db.pragma('journal_mode', { simple: true })).toBe('wal');
+    db.close();
+  });
+
+  it('from the future is refused, by writer and reader, and left as it is', async () => {
+    await open().close();
+    edit(`PRAGMA user_version = ${SCHEMA_VERSION + 1}`);
+    expect(complaint(() => open())).toMatch(/newer Waybill \(schema/);
+    expect(complaint(() => openSqliteReader(path))).toMatch(/newer Waybill \(schema/);
+    const db = new Database(path);
+    expect(db.pragma('user_version', { simple: true })).toBe(SCHEMA_VERSION + 1);
+    db.close();
+  });
+
+  it('of another program is refused', () => {
+    edit('CREATE TABLE songs (id INTEGER)');
+    expect(complaint(() => open())).toMatch(/not a Waybill ledger/);
+    expect(complaint(() => openSqliteReader(path))).toMatch(/not a Waybill ledger/);
+  });
+
+  it('that is no database is refused', () => {
+    writeFileSync(path, 'this is a text of some length, and not a database at all.\n'.repeat(40));
+    expect(complaint(() => open())).toMatch(/not a SQLite database/);
+    expect(complaint(() => openSqliteReader(path))).toMatch(/not a SQLite database/);
+  });
+
+  it('that is a directory, or lies below a file, is refused', () => {
+    mkdirSync(path);
+    expect(complaint(() => open())).toMatch(/cannot open the ledger/);
+    writeFileSync(join(folder, 'file'), '');
+    expect(complaint(() => open({ path: join(folder, 'file', 'waybill.db') }))).toMatch(/not a directory/);
+  });
+
+  it('in a place where nobody may write is refused', () => {
+    expect(complaint(() => open({ path: '/proc/waybill/waybill.db' }))).toMatch(/cannot open the ledger/);
+  });
+
+  it('that is missing or empty cannot be read', () => {
+    expect(complaint(() => openSqliteReader(path))).toMatch(/does not exist/);
+    writeFileSync(path, '');
+    expect(complaint(() => openSqliteReader(path))).toMatch(/empty/);
+  });
+
+  it('is read while a daemon writes to it, and after', async () => {
+    const ledger = open();
+    await ledger.write(intentOf('a'));
+    const reader = openSqliteReader(path);
+    expect(reader.getRequest('a')?.outcome).toBe('in_flight');
+    await ledger.write(settlementOf('a'));
+    expect(reader.getRequest('a')?.outcome).toBe('ok');
+    await ledger.close();
+    expect(reader.getRequest('a')?.outcome).toBe('ok');
+    reader.close();
+  });
+
+  it('is not opened twice by processes of one name', async () => {
+    const ledger = open({ processId: 'one' });
+    expect(complaint(() => open({ processId: 'one' }))).toMatch(/another process named one/);
+    await ledger.write(intentOf('a'));
+    await ledger.close();
+    await open({ processId: 'one' }).close();
+  });
+
+  it('that another process holds locked refuses intents, keeps settlements, and takes both when it is free', async () => {
+    const clock = new FakeClock();
+    const ledger = open({ clock });
+    await ledger.write(intentOf('a'));
+    const other = new Database(path);
+    other.exec('BEGIN IMMEDIATE');
+    const results = await Promise.allSettled([ledger.write(settlementOf('a')), ledger.write(intentOf('b'))]);
+    for (const result of results) expect(result).toMatchObject({ reason: { code: 'ledger_unavailable' } });
+    expect(ledger.isWritable()).toBe(false);
+    expect(ledger.reader().getRequest('a')?.outcome).toBe('in_flight');
+
+    other.exec('COMMIT');
+    other.close();
+    await clock.advance(5_000);
+    expect(ledger.isWritable()).toBe(true);
+    expect(ledger.reader().getRequest('a')).toMatchObject({ outcome: 'ok', costNanoUsd: 4_000n });
+    expect(ledger.reader().getRequest('b')).toBeNull();
+    await ledger.write(intentOf('b'));
+    await ledger.close();
+  });
+});

@@ -1,0 +1,107 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { noCounts, type Usage } from '../../../src/domain/usage.js';
+import { type Charge, usageChunk, withCost } from '../../../src/wire/openai-cost.js';
+
+const reported: Usage = { counts: { ...noCounts(), input: 3, output: 4 }, source: 'reported' };
+const estimated: Usage = { ...reported, source: 'estimated' };
+const charge: Charge = { task: 'chat', usage: reported, costNanoUsd: 12_345n };
+const identity = { id: 'chatcmpl-1', created: 1741626612, model: 'm"1' };
+
+describe('withCost', () => {
+  it('adds the cost to the provider’s usage and leaves every other byte alone', () => {
+    const body = '{ "id":"x", "seed": 14150443913665712001,"usage": { "prompt_tokens": 3 ,"t":0.10 } , "z":[ ] }\n';
+    expect(withCost(body, charge)).toBe(
+      '{ "id":"x", "seed": 14150443913665712001,"usage": { "prompt_tokens": 3 ,"t":0.10,"cost":0.000012345,"cost_nano_usd":12345 } , "z":[ ] }\n',
+    );
+  });
+
+  it('writes every amount exactly', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 10n ** 24n }), (costNanoUsd) => {
+        const text = withCost('{"usage":{"prompt_tokens":3}}', { ...charge, costNanoUsd });
+        const [, usd = '', nano = ''] = /"cost":([\d.]+),"cost_nano_usd":(\d+)/.exec(text) ?? [];
+        expect(BigInt(nano)).toBe(costNanoUsd);
+        const [whole = '', fraction = ''] = usd.split('.');
+        expect(BigInt(whole + fraction.padEnd(9, '0'))).toBe(costNanoUsd);
+        expect(() => JSON.parse(text)).not.toThrow();
+      }),
+    );
+  });
+
+  it('says null for a cost that is unknown', () => {
+    expect(withCost('{"usage":{}}', { ...charge, costNanoUsd: null })).toBe(
+      '{"usage":{"cost":null,"cost_nano_usd":null}}',
+    );
+  });
+
+  it('keeps the provider’s own cost under another name', () => {
+    expect(withCost('{"usage":{"cost":1e-7,"n":1,"provider_cost":5,"cost_nano_usd":9}}', charge)).toBe(
+      '{"usage":{"provider_cost":1e-7,"n":1,"cost":0.000012345,"cost_nano_usd":12345}}',
+    );
+  });
+
+  it.each(['{"a":1}', '{"a":1,"usage":null}'])('puts our counts where the provider gave none: %s', (body) => {
+    expect(JSON.parse(withCost(body, { ...charge, usage: estimated }))).toEqual({
+      a: 1,
+      usage: {
+        prompt_tokens: 3,
+        completion_tokens: 4,
+        total_tokens: 7,
+        source: 'estimated',
+        cost: 0.000012345,
+        cost_nano_usd: 12345,
+      },
+    });
+  });
+
+  it('fills what the provider left out, and says that it did', () => {
+    const body = '{"usage":{"prompt_tokens":3,"completion_tokens":null,"x":1}}';
+    expect(JSON.parse(withCost(body, { ...charge, usage: estimated })).usage).toEqual({
+      prompt_tokens: 3,
+      x: 1,
+      completion_tokens: 4,
+      total_tokens: 7,
+      source: 'estimated',
+      cost: 0.000012345,
+      cost_nano_usd: 12345,
+    });
+  });
+
+  it('knows of no output in embeddings', () => {
+    const usage: Usage = { counts: { ...noCounts(), input: 5 }, source: 'estimated' };
+    const body = withCost('{"data":[]}', { task: 'embedding', usage, costNanoUsd: 0n });
+    expect(body).toBe(
+      '{"data":[],"usage":{"prompt_tokens":5,"total_tokens":5,"source":"estimated","cost":0,"cost_nano_usd":0}}',
+    );
+  });
+});
+
+describe('usageChunk', () => {
+  it('is the provider’s own chunk with the cost in it', () => {
+    const chunkText = '{"id":"p","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}';
+    expect(usageChunk({ identity, chunkText, charge })).toBe(
+      '{"id":"p","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"cost":0.000012345,"cost_nano_usd":12345}}',
+    );
+  });
+
+  it.each([
+    ['chat', 'chat.completion.chunk'],
+    ['completion', 'text_completion'],
+  ] as const)('is made in the likeness of a %s stream where the provider sent none', (task, object) => {
+    const chunk = usageChunk({ identity, chunkText: null, charge: { task, usage: estimated, costNanoUsd: 1n } });
+    expect(JSON.parse(chunk)).toEqual({
+      ...identity,
+      object,
+      choices: [],
+      usage: {
+        prompt_tokens: 3,
+        completion_tokens: 4,
+        total_tokens: 7,
+        source: 'estimated',
+        cost: 1e-9,
+        cost_nano_usd: 1,
+      },
+    });
+  });
+});
