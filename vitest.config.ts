@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -8,7 +9,7 @@ export default defineConfig({
     setupFiles: ['test/support/leak-guard.ts'],
     testTimeout: 20_000,
     hookTimeout: 60_000,
-    // Children, sockets and SQLite files: a file at a time per core, so that a small machine stays honest about time.
-    maxWorkers: 2,
+    // Many files start a daemon of their own: half the cores are for those.
+    maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
   },
 });

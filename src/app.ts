@@ -117,6 +117,7 @@ function buildFoundation(parts: { config: Config; ledger: Ledger; logger: OpenLo
     ledger,
     observer: createObserver({ logger, metrics }),
     keyMemory: createKeyMemory(),
+    budgetMemory: new Map(),
     clock: systemClock,
     random: Math.random,
     logger,
@@ -151,7 +152,8 @@ function createHttpServer(parts: ServerParts): Server {
         foundation.limiter.snapshot(scope).map((limit) => ({ scope: scope.id, limit })),
       ),
     queueDepth: () => foundation.limiter.queueDepth(),
-    budgets: () => [],
+    budgets: () =>
+      generation.budgets.snapshot().map(({ client, leftNanoUsd }) => ({ client, remainingNanoUsd: leftNanoUsd })),
     configGeneration: () => generation.number,
   });
   const current = httpParts(parts);
@@ -196,6 +198,7 @@ function httpParts({ generation, foundation, inFlight, ledger, metrics, env }: S
       effectiveConfig: () => maskedConfig(config),
       validateConfig: (text) => validation(text, env),
       providers: () => providerStatus(generation, foundation),
+      budgets: () => generation.budgets.snapshot(),
       costReport: (query) => costReportAnswer({ reader, reports: costReports, query, now: systemClock.now() }),
       listRequests: (query) => requestListAnswer(reader, query),
       getRequest: (inferenceId) => requestDetailAnswer(reader, inferenceId),

@@ -1,11 +1,14 @@
+import { type BudgetMemory, createBudgets } from '../access/budgets.js';
 import type { Config } from '../config/config.js';
 import { createDispatcher } from '../dispatch/dispatcher.js';
 import { scopesOf } from '../dispatch/lease.js';
+import type { Budgets } from '../domain/budget.js';
 import type { ClientDirectory } from '../domain/client.js';
 import type { Dispatcher, Observer } from '../domain/dispatch.js';
-import type { Ledger } from '../domain/ledger.js';
+import type { Ledger, LedgerReader } from '../domain/ledger.js';
 import type { Limiter } from '../domain/limit.js';
 import type { Meter } from '../domain/metering.js';
+import type { NanoUsd } from '../domain/money.js';
 import type { Clock, Logger, Random } from '../domain/ports.js';
 import type { Router, TargetHealth } from '../domain/route.js';
 import type { UpstreamClient } from '../domain/upstream.js';
@@ -26,6 +29,7 @@ export interface Foundation {
   ledger: Ledger;
   observer: Observer;
   keyMemory: KeyMemory;
+  budgetMemory: BudgetMemory;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -41,6 +45,7 @@ export interface Generation {
   directory: ClientDirectory;
   router: Router;
   dispatcher: Dispatcher;
+  budgets: Budgets;
 }
 
 export function buildGeneration(
@@ -72,9 +77,18 @@ export function buildGeneration(
       target.keys.candidates(new Set()).some((key) => limiter.hasRoom(scopesOf(target, key), tokens)),
     random,
   });
+  const reader = foundation.ledger.reader();
+  const budgets = createBudgets({
+    budgets: (config.clients ?? []).flatMap(({ id, budget }) => (budget === null ? [] : [{ client: id, ...budget }])),
+    spentSince: (client, from) => spentSince(reader, client, from),
+    clock,
+    logger: foundation.logger,
+    memory: foundation.budgetMemory,
+  });
   const dispatcher = createDispatcher({
     ...foundation,
     router,
+    budgets,
     policy: {
       retry: policy.retry,
       queueMaxWaitMs: policy.queue.maxWaitMs,
@@ -90,7 +104,14 @@ export function buildGeneration(
     directory: buildDirectory(config.clients, clock),
     router,
     dispatcher,
+    budgets,
   };
+}
+
+/** What a client spent, as every report has it; what was in flight when a process died counts as it was held. */
+function spentSince(reader: LedgerReader, client: string, from: number | null): NanoUsd {
+  const query = { from, to: null, groupBy: [], filters: { client: [client] }, timeZone: 'UTC' };
+  return reader.summarise(query).total.costNanoUsd;
 }
 
 /** Each provider entry as operators see it. */

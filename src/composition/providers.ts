@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.js';
+import { keyScope } from '../dispatch/lease.js';
 import { UserError } from '../domain/errors.js';
 import type { LimitScope } from '../domain/limit.js';
 import type { Price } from '../domain/pricing.js';
@@ -35,5 +36,5 @@ export function buildProviders(config: Config, parts: TargetParts): BuiltProvide
 
 /** The limits of one key as its scope: what operators and metrics are shown. */
 export function keyScopes(providers: BuiltProviders): LimitScope[] {
-  return providers.all.flatMap(({ keys }) => keys.map((key) => ({ id: `key:${key.id}`, settings: key.limits })));
+  return providers.all.flatMap(({ keys }) => keys.map(keyScope));
 }

@@ -1,7 +1,6 @@
 import type { ModelConfig, ProviderConfig } from '../config/config.js';
 import { UserError } from '../domain/errors.js';
 import type { KeyPool, ProviderKey } from '../domain/keys.js';
-import type { LimitSettings } from '../domain/limit.js';
 import type { Clock, Random } from '../domain/ports.js';
 import type { Price } from '../domain/pricing.js';
 import type { ProviderAdapter } from '../domain/provider.js';
@@ -91,19 +90,8 @@ function keysOf(config: ProviderConfig, adapter: ProviderAdapter): ProviderKey[]
   if (config.keys.length === 0 && !adapter.needsKey && config.disabledReason === null) {
     return [keylessKey(config.id, config.limits)];
   }
-  const keys = config.keys.map(({ secret, weight, limits }) => ({
-    id: keyFingerprint(config.id, secret),
-    secret,
-    weight,
-    limits: overlaid(config.limits, limits),
-  }));
+  const keys = config.keys.map((key) => ({ id: keyFingerprint(config.id, key.secret), ...key }));
   return [...new Map(keys.map((key) => [key.id, key])).values()];
-}
-
-/** A key's own limits over its entry's. */
-function overlaid(base: LimitSettings, own: LimitSettings): LimitSettings {
-  const set = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== null && value !== undefined));
-  return { ...base, ...set };
 }
 
 interface TargetBuild {

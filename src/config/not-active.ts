@@ -26,7 +26,6 @@ export const NOT_ACTIVE: readonly NotActive[] = [
   },
   { path: ['server', 'webui', 'admin_id'], note: 'the dashboard login' },
   { path: ['policy', 'cache', 'enabled'], when: is(true, 'true'), note: 'the cache; every request goes upstream' },
-  { path: ['api_keys', '*', 'budget'], note: 'budgets; nothing is refused for its cost' },
   { path: ['catalog', 'sources'], note: 'the catalogue' },
   {
     path: ['llm_providers', '*', 'pricing'],

@@ -1,10 +1,10 @@
 import type { RoutedRequest } from '../domain/dispatch.js';
 import type { UpstreamFailure } from '../domain/failure.js';
 import type { ProviderKey } from '../domain/keys.js';
-import type { Reservation } from '../domain/limit.js';
+import type { Reservation, StatedLimit } from '../domain/limit.js';
 import type { CountedInput } from '../domain/metering.js';
 import type { Clock } from '../domain/ports.js';
-import type { HeaderFields, TaskAnswer, TaskHelper } from '../domain/provider.js';
+import type { HeaderFields, TaskAnswer, TaskHelper, UpstreamTarget } from '../domain/provider.js';
 import type { Target } from '../domain/route.js';
 import { UpstreamBrokenError, type UpstreamClient, type UpstreamResponse } from '../domain/upstream.js';
 import type { UsageReport } from '../domain/usage.js';
@@ -20,6 +20,8 @@ const PASSED_HEADERS = new Set(['retry-after', 'retry-after-ms', 'x-should-retry
 export interface AttemptPlan {
   request: RoutedRequest;
   target: Target;
+  /** The target as this request sees it: with an output bound of its own where its budget needs one. */
+  upstream: UpstreamTarget;
   key: ProviderKey;
   reservation: Reservation;
   /** From 1. */
@@ -31,10 +33,13 @@ export interface AttemptPlan {
   input: () => CountedInput;
 }
 
-export type AttemptResult =
+type Reading =
   | { kind: 'answer'; answer: TaskAnswer; headers: HeaderFields; status: number; firstByteAt: number }
   | { kind: 'stream'; stream: OpenStream; headers: HeaderFields; firstByteAt: number }
   | { kind: 'failed'; failure: UpstreamFailure; report: UsageReport | null; firstByteAt: number | null };
+
+/** What came of an attempt, and what the provider said is left of its limits. */
+export type AttemptResult = Reading & { stated: readonly StatedLimit[] };
 
 /**
  * Sends one request to one target and reads its answer: whole, or up to a stream's first content, so that a 200 which
@@ -45,10 +50,10 @@ export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clo
   const { target, request } = plan;
   const helper = target.adapter.tasks[request.ask.task];
   if (helper === undefined) throw new Error(`${target.adapter.id} has no helper for ${request.ask.task}`);
-  const payload = helper.preparePayload(request.ask, target.upstream);
+  const payload = helper.preparePayload(request.ask, plan.upstream);
   const secrets = [plan.key.secret.reveal()].filter((secret) => secret !== '');
   const result = await client.send({
-    route: helper.makeRoute(request.ask, target.upstream),
+    route: helper.makeRoute(request.ask, plan.upstream),
     headers: headersFor(plan, helper, payload.kind === 'json' ? 'application/json' : payload.contentType),
     payload,
     connectMs: target.timeouts.connectMs,
@@ -57,12 +62,22 @@ export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clo
     signal: plan.signal,
     secrets,
   });
-  if (!result.ok) return failed(withHint(result.failure, target), null, null);
-  const { response } = result;
-  const firstByteAt = clock.now();
+  if (!result.ok) return { ...failed(withHint(result.failure, target), null, null), stated: result.stated };
+  const reading = await readAnswer(plan, helper, result.response, clock.now(), secrets);
+  return { ...reading, stated: result.response.stated };
+}
+
+async function readAnswer(
+  plan: AttemptPlan,
+  helper: TaskHelper,
+  response: UpstreamResponse,
+  firstByteAt: number,
+  secrets: readonly string[],
+): Promise<Reading> {
+  const { target, request } = plan;
   try {
     if (request.ask.stream && helper.openStream !== undefined && !isJson(response)) {
-      const reader = helper.openStream(request.ask, target.upstream);
+      const reader = helper.openStream(request.ask, plan.upstream);
       const stream = new OpenStream({ response, reader, secrets });
       const fault = await withDeadline(stream.untilContent(), plan.sentAt + plan.firstByteMs - firstByteAt, response);
       if (fault !== null) return failed(withHint(fault, target), reader.usage(), firstByteAt);
@@ -85,11 +100,11 @@ async function readWhole(
   response: UpstreamResponse,
   firstByteAt: number,
   secrets: readonly string[],
-): Promise<AttemptResult> {
+): Promise<Reading> {
   const { target, request } = plan;
   const body = await response.readAll(MAX_ANSWER_BYTES);
   const answer = { status: response.status, headers: response.headers, body };
-  const outcome = helper.getResponse(answer, request.ask, target.upstream);
+  const outcome = helper.getResponse(answer, request.ask, plan.upstream);
   if (!outcome.ok) return failed(withHint(failureFromFault(outcome.fault, secrets), target), null, firstByteAt);
   if (request.ask.stream) {
     const fault = malformed('a stream was asked for, and a whole answer came');
@@ -143,8 +158,8 @@ function headersFor(plan: AttemptPlan, helper: TaskHelper, contentType: string):
     'content-type': contentType,
     accept: request.ask.stream ? 'text/event-stream' : 'application/json',
     ...(key.secret.reveal() === '' ? {} : target.adapter.authenticate(key.secret)),
-    ...helper.prepareHeaders?.(request.ask, target.upstream),
-    ...target.upstream.headers,
+    ...helper.prepareHeaders?.(request.ask, plan.upstream),
+    ...plan.upstream.headers,
   };
 }
 
@@ -161,7 +176,7 @@ function passedHeaders(response: UpstreamResponse): HeaderFields {
   return passed;
 }
 
-function failed(failure: UpstreamFailure, report: UsageReport | null, firstByteAt: number | null): AttemptResult {
+function failed(failure: UpstreamFailure, report: UsageReport | null, firstByteAt: number | null): Reading {
   return { kind: 'failed', failure, report, firstByteAt };
 }
 

@@ -1,29 +1,20 @@
-import type { AnswerOrigin, RoutedAnswer, RoutedRequest, StreamSink } from '../domain/dispatch.js';
+import type { AnswerOrigin, RoutedAnswer, RoutedRequest } from '../domain/dispatch.js';
 import { ClientGoneError, ShutdownError } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
-import { defaultVerdict, isContextLength, type UpstreamFailure, type Verdict } from '../domain/failure.js';
+import { defaultVerdict, isContextLength, type Verdict } from '../domain/failure.js';
 import { LimitWaitError, type Reservation } from '../domain/limit.js';
-import type { NanoUsd } from '../domain/money.js';
-import type { TaskAnswer } from '../domain/provider.js';
 import type { Candidate, Plan, Target } from '../domain/route.js';
-import { totalTokens, type UsageReport } from '../domain/usage.js';
-import { usageChunk, withCost } from '../wire/openai-cost.js';
 import { type AttemptPlan, type AttemptResult, makeAttempt } from './attempt.js';
 import { backoffMs, WaitBudget } from './backoff.js';
+import { Call } from './call.js';
+import { type Delivery, deliverStream, deliverWhole } from './delivery.js';
+import { abandonmentOf, notSentFailure, toWaybillError } from './endings.js';
 import { exhaustedError, type FailedAttempt, rejectedError } from './exhausted.js';
 import { Expectation } from './expectation.js';
-import { Flight, TotalTimeoutError } from './flight.js';
-import { type Lease, leaseKey } from './lease.js';
+import { Flight } from './flight.js';
+import { keyScope, type Lease, leaseKey } from './lease.js';
 import type { DispatchParts } from './parts.js';
 import { Record } from './record.js';
-import { type AttemptEnd, settleCall } from './settlement.js';
-import type { OpenStream } from './stream.js';
-
-/** One attempt that is under way: what must be given back and written down when it ends. */
-interface UnderWay {
-  plan: AttemptPlan;
-  endLoad: () => void;
-}
 
 /**
  * One request on its way: plan, attempts in order, and one end. Whatever happens is settled exactly once, and what
@@ -40,7 +31,7 @@ export class Journey {
   readonly #failed: FailedAttempt[] = [];
   #clientReservation: Reservation | null = null;
   #attempts = 0;
-  #origin: AnswerOrigin = { provider: null, model: null, attempts: 0 };
+  #origin: AnswerOrigin = { provider: null, model: null, attempts: 0, limits: [] };
 
   constructor(parts: DispatchParts, request: RoutedRequest) {
     this.#parts = parts;
@@ -48,7 +39,7 @@ export class Journey {
     this.#flight = new Flight(request.signal);
     this.#record = new Record(parts, request);
     this.#waits = new WaitBudget(parts.policy.retry.maxWaitMs, parts.clock);
-    this.#expectation = new Expectation(request, parts.meter);
+    this.#expectation = new Expectation(request, parts.meter, parts.budgets);
   }
 
   async run(): Promise<RoutedAnswer> {
@@ -73,7 +64,7 @@ export class Journey {
       outputTokens: this.#expectation.outputBound,
     });
     this.#record.decided(plan);
-    if (this.#parts.policy.unpriced === 'allow' && !request.client.hasBudget) return plan;
+    if (this.#parts.policy.unpriced === 'allow' && !this.#parts.budgets.has(request.client.id)) return plan;
     const priced = plan.candidates.filter(({ target }) => this.#expectation.heldFor(target) !== null);
     if (priced.length > 0) return { ...plan, candidates: priced };
     throw new WaybillError('unpriced_model', {
@@ -123,10 +114,9 @@ export class Journey {
       first = false;
       const lease = await this.#lease(target, untried);
       if (lease === null) return null;
-      const { result, underWay } = await this.#attempt(target, lease);
-      if (result.kind === 'answer') return this.#answered(result, underWay);
-      if (result.kind === 'stream') return this.#streaming(result, underWay);
-      const verdict = this.#failedAttempt(result, underWay);
+      const { result, call } = await this.#attempt(target, lease);
+      if (result.kind !== 'failed') return this.#deliver(result, call);
+      const verdict = this.#failedAttempt(result, call);
       if (!(await this.#goOn(verdict, target, untried, retries, mayTry))) return null;
     }
     return null;
@@ -202,201 +192,81 @@ export class Journey {
     }
   }
 
-  async #attempt(target: Target, lease: Lease): Promise<{ result: AttemptResult; underWay: UnderWay }> {
-    const { clock, health, client, policy } = this.#parts;
-    this.#attempts += 1;
-    this.#usedKeys.add(lease.key.id);
-    this.#origin = { provider: target.providerId, model: target.model, attempts: this.#attempts };
-    const plan: AttemptPlan = {
-      request: this.#request,
-      target,
-      key: lease.key,
-      reservation: lease.reservation,
-      attempt: this.#attempts,
-      sentAt: clock.now(),
-      firstByteMs: Math.min(policy.retry.timeoutMs, target.timeouts.firstByteMs),
-      signal: this.#flight.signal,
-      input: this.#expectation.input,
-    };
-    const underWay: UnderWay = { plan, endLoad: health.begin(target.id) };
-    let intended = false;
+  async #attempt(target: Target, lease: Lease): Promise<{ result: AttemptResult; call: Call }> {
+    const { clock, client, limiter } = this.#parts;
+    const call = this.#open(target, lease);
+    let isIntended = false;
     try {
-      await this.#record.intend(plan, this.#expectation.heldFor(target));
-      intended = true;
-      return { result: await makeAttempt(plan, client, clock), underWay };
+      await this.#record.intend(call.plan, this.#expectation.heldFor(target));
+      isIntended = true;
+      const result = await makeAttempt(call.plan, client, clock);
+      for (const stated of result.stated) limiter.observe(keyScope(lease.key), stated);
+      return { result, call };
     } catch (error) {
-      if (!intended) this.#giveBack(underWay);
-      else if (error instanceof WaybillError) this.#notSent(underWay, error);
-      else this.#abandoned(underWay, error);
+      if (!isIntended) call.giveBack();
+      else if (error instanceof WaybillError) {
+        call.settle({ kind: 'failed', failure: notSentFailure(error), report: null }, null);
+      } else call.settle({ kind: 'abandoned', ...abandonmentOf(error) }, null);
       throw error;
     }
   }
 
-  /** The adapter refused to build the request: nothing was sent. */
-  #notSent(underWay: UnderWay, error: WaybillError): void {
-    const failure: UpstreamFailure = {
-      kind: 'status',
-      status: null,
-      code: error.code,
-      param: error.param,
-      type: null,
-      message: error.message,
-      retryAfterMs: null,
-      loadingMs: null,
-      shouldRetry: null,
-      sent: false,
-    };
-    this.#settle(underWay, { kind: 'failed', failure, report: null }, null);
+  /** Takes the worst case out of the budget; what was leased is given back when it does not fit. */
+  #open(target: Target, lease: Lease): Call {
+    const { clock, policy, budgets } = this.#parts;
+    const { id } = this.#request.client;
+    try {
+      const hold = budgets.has(id) ? budgets.hold(id, this.#expectation.heldFor(target) ?? 0n) : null;
+      this.#attempts += 1;
+      this.#usedKeys.add(lease.key.id);
+      this.#origin = { provider: target.providerId, model: target.model, attempts: this.#attempts, limits: [] };
+      const plan: AttemptPlan = {
+        request: this.#request,
+        target,
+        upstream: this.#expectation.bounded(target),
+        key: lease.key,
+        reservation: lease.reservation,
+        attempt: this.#attempts,
+        sentAt: clock.now(),
+        firstByteMs: Math.min(policy.retry.timeoutMs, target.timeouts.firstByteMs),
+        signal: this.#flight.signal,
+        input: this.#expectation.input,
+      };
+      const clientReservation = this.#clientReservation;
+      return new Call({ plan, parts: this.#parts, record: this.#record, hold, clientReservation });
+    } catch (error) {
+      lease.reservation.settle(0, false);
+      lease.reservation.release();
+      throw error;
+    }
   }
 
-  /** Ended from our side before an answer came: the client left, the daemon stops, the time is over. */
-  #abandoned(underWay: UnderWay, error: unknown): void {
-    this.#settle(underWay, { kind: 'abandoned', ...abandonment(error) }, null);
-  }
-
-  #failedAttempt(result: Extract<AttemptResult, { kind: 'failed' }>, underWay: UnderWay): Verdict {
+  #failedAttempt(result: Extract<AttemptResult, { kind: 'failed' }>, call: Call): Verdict {
     const { failure } = result;
-    const { target, key } = underWay.plan;
+    const { target, key } = call.plan;
     const verdict = target.adapter.classify?.(failure) ?? defaultVerdict(failure);
     target.keys.report(key.id, verdict, failure.message);
-    const isTargetsFault = verdict.action === 'retry';
-    if (isTargetsFault) this.#parts.health.record(target.id, { ok: false, firstByteMs: null });
+    if (verdict.action === 'retry') this.#parts.health.record(target.id, { ok: false, firstByteMs: null });
     this.#failed.push({ failure, verdict });
-    this.#settle(underWay, { kind: 'failed', failure, report: result.report }, result.firstByteAt, failure.message);
+    call.settle({ kind: 'failed', failure, report: result.report }, result.firstByteAt, failure.message);
     return verdict;
   }
 
-  async #answered(result: Extract<AttemptResult, { kind: 'answer' }>, underWay: UnderWay): Promise<RoutedAnswer> {
-    const { answer } = result;
-    this.#succeeded(underWay, result.firstByteAt);
-    const end: AttemptEnd = {
-      kind: 'answered',
-      status: result.status,
-      report: answer.usage,
-      outputTexts: () => answer.outputTexts(),
-    };
-    const { usage, costNanoUsd } = this.#settle(underWay, end, result.firstByteAt);
-    this.#land();
-    await this.#record.end({ outcome: 'ok', status: 200, errorCode: null });
-    return {
-      kind: 'body',
-      origin: this.#origin,
-      headers: result.headers,
-      body: bodyWithCost(answer, this.#request, usage, costNanoUsd),
-      costNanoUsd,
-    };
-  }
-
-  #streaming(result: Extract<AttemptResult, { kind: 'stream' }>, underWay: UnderWay): RoutedAnswer {
-    this.#succeeded(underWay, result.firstByteAt);
-    if (underWay.plan.target.onDisconnect === 'drain') this.#flight.drainWhenClientLeaves();
-    return {
-      kind: 'stream',
-      origin: this.#origin,
-      headers: result.headers,
-      pump: (sink) => this.#pump(result.stream, result.firstByteAt, underWay, sink),
-    };
-  }
-
-  async #pump(stream: OpenStream, firstByteAt: number, underWay: UnderWay, sink: StreamSink): Promise<void> {
-    const { reader } = stream;
-    const seen = () => ({ report: reader.usage(), outputTexts: () => reader.outputTexts() });
-    const guarded: StreamSink = { write: (text) => (this.#flight.clientGone ? undefined : sink.write(text)) };
-    try {
-      const end = await stream.passTo(guarded);
-      if (end.kind === 'broken') {
-        await this.#broke(end.failure, underWay, firstByteAt, seen(), sink);
-        return;
-      }
-      const kind = this.#flight.clientGone ? 'drained' : 'answered';
-      const settled = this.#settle(underWay, { kind, status: 200, ...seen() }, firstByteAt);
-      await this.#record.end(kind === 'answered' ? OK : CANCELLED);
-      await sink.write(this.#streamEnd(stream, settled));
-    } catch (error) {
-      stream.abort();
-      await this.#cutShort(error, underWay, firstByteAt, seen(), sink);
-    } finally {
-      this.#land();
-    }
-  }
-
-  #streamEnd(stream: OpenStream, settled: Charged): string {
-    const { ask } = this.#request;
-    const usage = ask.includeUsage
-      ? `data: ${usageChunk({
-          identity: stream.reader.identity(),
-          chunkText: stream.reader.usageChunk(),
-          charge: { task: ask.task, usage: settled.usage, costNanoUsd: settled.costNanoUsd },
-        })}\n\n`
-      : '';
-    return `${usage}data: [DONE]\n\n`;
-  }
-
-  /** The provider broke the stream after its first content: told in the stream, and never made to look complete. */
-  async #broke(
-    failure: UpstreamFailure,
-    underWay: UnderWay,
-    firstByteAt: number,
-    seen: { report: UsageReport | null; outputTexts: () => readonly string[] },
-    sink: StreamSink,
-  ): Promise<void> {
-    this.#parts.health.record(underWay.plan.target.id, { ok: false, firstByteMs: null });
-    const errorCode = 'upstream_interrupted';
-    this.#settle(
-      underWay,
-      { kind: 'cut', outcome: 'failed', status: 200, errorCode, ...seen },
-      firstByteAt,
-      failure.message,
-    );
-    await this.#record.end({ outcome: 'failed', status: 200, errorCode });
-    const error = new WaybillError('upstream_interrupted', {
-      message: `The provider's stream broke off: ${failure.message}`,
-    });
-    await sink.write(`data: ${JSON.stringify(error.toBody())}\n\n`);
-  }
-
-  /** Ended from our side after the first content: the client left, the daemon stops, the time is over, the ledger failed. */
-  async #cutShort(
-    error: unknown,
-    underWay: UnderWay,
-    firstByteAt: number,
-    seen: { report: UsageReport | null; outputTexts: () => readonly string[] },
-    sink: StreamSink,
-  ): Promise<void> {
-    if (!this.#record.isSettled(underWay.plan.attempt)) {
-      const { outcome, errorCode } = abandonment(error);
-      this.#settle(underWay, { kind: 'cut', outcome, status: 200, errorCode, ...seen }, firstByteAt);
-      await this.#record.end({ outcome, status: 200, errorCode });
-    }
-    if (error instanceof ClientGoneError) return;
-    const told = error instanceof WaybillError ? error : endedBy(error, 'upstream_interrupted');
-    await sink.write(`data: ${JSON.stringify(told.toBody())}\n\n`);
-  }
-
-  #succeeded(underWay: UnderWay, firstByteAt: number): void {
-    const { target, key, sentAt } = underWay.plan;
+  #deliver(result: Exclude<AttemptResult, { kind: 'failed' }>, call: Call): Promise<RoutedAnswer> | RoutedAnswer {
+    const { target, key, sentAt } = call.plan;
+    const { health, limiter } = this.#parts;
     target.keys.report(key.id, 'ok');
-    this.#parts.health.record(target.id, { ok: true, firstByteMs: firstByteAt - sentAt });
-  }
-
-  /** Writes an attempt's end down, corrects what was reserved for it and gives it back. */
-  #settle(underWay: UnderWay, end: AttemptEnd, firstByteAt: number | null, message: string | null = null): Charged {
-    const { plan } = underWay;
-    const call = { request: this.#request, target: plan.target, attempt: plan.attempt, firstByteAt, input: plan.input };
-    const settled = settleCall(call, end, this.#parts.meter, this.#parts.clock.now());
-    const wasRefused = end.kind === 'failed' && settled.usage === null;
-    const tokens = wasRefused ? 0 : settled.usage === null ? null : totalTokens(settled.usage.counts);
-    const isLowerBound = settled.usage?.source === 'lower-bound';
-    plan.reservation.settle(tokens, isLowerBound);
-    if (!wasRefused) this.#clientReservation?.settle(tokens, isLowerBound);
-    this.#giveBack(underWay);
-    this.#record.settled(plan, settled, message);
-    return { usage: settled.usage, costNanoUsd: settled.settlement.costNanoUsd };
-  }
-
-  #giveBack(underWay: UnderWay): void {
-    underWay.endLoad();
-    underWay.plan.reservation.release();
+    health.record(target.id, { ok: true, firstByteMs: result.firstByteAt - sentAt });
+    const own = limiter.snapshot(this.#request.client.limits);
+    const delivery: Delivery = {
+      call,
+      parts: this.#parts,
+      record: this.#record,
+      flight: this.#flight,
+      origin: { ...this.#origin, limits: own.length > 0 ? own : limiter.snapshot(keyScope(key)) },
+      land: () => this.#land(),
+    };
+    return result.kind === 'answer' ? deliverWhole(delivery, result) : deliverStream(delivery, result);
   }
 
   #land(): void {
@@ -441,53 +311,7 @@ export class Journey {
             ? 'refused'
             : 'failed';
     await this.#record.endQuietly({ outcome, status: error.status, errorCode: error.code });
-    return Object.assign(error, { origin: this.#origin });
+    const limits = this.#parts.limiter.snapshot(this.#request.client.limits);
+    return Object.assign(error, { origin: { ...this.#origin, limits } });
   }
-}
-
-interface Charged {
-  usage: ReturnType<typeof settleCall>['usage'];
-  /** Null when unknown. */
-  costNanoUsd: NanoUsd | null;
-}
-
-const OK = { outcome: 'ok', status: 200, errorCode: null } as const;
-const CANCELLED = { outcome: 'cancelled', status: 200, errorCode: 'client_gone' } as const;
-
-function bodyWithCost(
-  answer: TaskAnswer,
-  request: RoutedRequest,
-  usage: Charged['usage'],
-  costNanoUsd: NanoUsd | null,
-): string {
-  return withCost(answer.body, { task: request.ask.task, usage, costNanoUsd });
-}
-
-function abandonment(error: unknown): { outcome: 'failed' | 'cancelled' | 'interrupted'; errorCode: string } {
-  if (error instanceof ClientGoneError) return { outcome: 'cancelled', errorCode: 'client_gone' };
-  if (error instanceof ShutdownError) return { outcome: 'interrupted', errorCode: 'shutting_down' };
-  if (error instanceof TotalTimeoutError) return { outcome: 'failed', errorCode: 'upstream_timeout' };
-  return { outcome: 'failed', errorCode: 'internal_error' };
-}
-
-function toWaybillError(cause: unknown): WaybillError {
-  if (cause instanceof WaybillError) return cause;
-  if (cause instanceof LimitWaitError) return limitError(cause);
-  return endedBy(cause, 'upstream_timeout');
-}
-
-function endedBy(cause: unknown, timeoutCode: 'upstream_timeout' | 'upstream_interrupted'): WaybillError {
-  if (cause instanceof TotalTimeoutError) return new WaybillError(timeoutCode, { message: `${cause.message}.` });
-  if (cause instanceof ShutdownError) {
-    return new WaybillError('shutting_down', { message: 'The router is stopping.', retryAfterMs: 1_000 });
-  }
-  if (cause instanceof ClientGoneError) return new WaybillError('internal_error', { message: cause.message, cause });
-  return new WaybillError('internal_error', { message: 'Something went wrong inside the router.', cause });
-}
-
-function limitError(error: LimitWaitError): WaybillError {
-  if (error.reason === 'never-fits') {
-    return new WaybillError('request_exceeds_limit', { message: error.message });
-  }
-  return new WaybillError('rate_limit_exceeded', { message: error.message, retryAfterMs: error.retryAfterMs ?? 1_000 });
 }

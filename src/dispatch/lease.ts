@@ -44,6 +44,10 @@ export async function leaseKey(ask: LeaseAsk): Promise<Lease | null> {
 
 /** What a call with this key counts against: the key's own limits, and the model's. */
 export function scopesOf(target: Target, key: ProviderKey): LimitScope[] {
-  const keyScope = { id: `key:${key.id}`, settings: key.limits };
-  return target.modelScope === null ? [keyScope] : [keyScope, target.modelScope];
+  return target.modelScope === null ? [keyScope(key)] : [keyScope(key), target.modelScope];
+}
+
+/** The limits of one provider key. */
+export function keyScope(key: ProviderKey): LimitScope {
+  return { id: `key:${key.id}`, settings: key.limits };
 }

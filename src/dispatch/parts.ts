@@ -1,3 +1,4 @@
+import type { Budgets } from '../domain/budget.js';
 import type { Observer } from '../domain/dispatch.js';
 import type { Ledger } from '../domain/ledger.js';
 import type { Limiter } from '../domain/limit.js';
@@ -17,6 +18,7 @@ export interface DispatchPolicy {
 export interface DispatchParts {
   router: Router;
   limiter: Limiter;
+  budgets: Budgets;
   health: TargetHealth;
   client: UpstreamClient;
   meter: Meter;

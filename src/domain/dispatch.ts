@@ -1,4 +1,5 @@
 import type { Client } from './client.js';
+import type { LimitSnapshot } from './limit.js';
 import type { NanoUsd } from './money.js';
 import type { TaskRequest } from './task.js';
 import type { Usage } from './usage.js';
@@ -25,6 +26,8 @@ export interface AnswerOrigin {
   provider: string | null;
   model: string | null;
   attempts: number;
+  /** The client's own limits; where it has none, those of the provider key. */
+  limits: readonly LimitSnapshot[];
 }
 
 /** Where a stream's text goes. */

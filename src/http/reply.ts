@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
+import type { LimitSnapshot } from '../domain/limit.js';
 import type { HttpContext } from './context.js';
 
 /** A client that has waited this long for the next part of a stream gets a comment, so that nothing between closes the line. */
@@ -13,7 +14,21 @@ export function answerHeaders(origin: AnswerOrigin): Record<string, string> {
   const headers: Record<string, string> = { 'x-waybill-attempts': String(origin.attempts) };
   if (origin.provider !== null) headers['x-waybill-provider'] = headerText(origin.provider);
   if (origin.model !== null) headers['x-waybill-model'] = headerText(origin.model);
-  return origin.provider === null ? {} : headers;
+  return { ...(origin.provider === null ? {} : headers), ...limitHeaders(origin.limits) };
+}
+
+/** `x-ratelimit-*` of the shortest window of each kind; resets as OpenAI writes them, in seconds. */
+function limitHeaders(limits: readonly LimitSnapshot[]): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const kind of ['requests', 'tokens'] as const) {
+    const ofKind = limits.filter((limit) => limit.kind === kind);
+    if (ofKind.length === 0) continue;
+    const limit = ofKind.reduce((a, b) => ((b.windowMs ?? 0) < (a.windowMs ?? 0) ? b : a));
+    headers[`x-ratelimit-limit-${kind}`] = String(limit.limit);
+    headers[`x-ratelimit-remaining-${kind}`] = String(Math.max(0, limit.remaining));
+    headers[`x-ratelimit-reset-${kind}`] = `${Math.ceil(limit.resetMs / 1_000)}s`;
+  }
+  return headers;
 }
 
 /** Sends a whole answer. */

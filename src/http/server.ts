@@ -1,8 +1,10 @@
 import { Router } from '@koa/router';
 import Koa from 'koa';
+import type { BudgetState } from '../domain/budget.js';
 import { WaybillError } from '../domain/errors.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { requireAdmin } from './admin/auth.js';
+import { budgetsAnswer } from './admin/budgets.js';
 import { type ProviderStatus, providersAnswer } from './admin/providers.js';
 import { readBody } from './body.js';
 import type { HttpContext, RequestState } from './context.js';
@@ -24,6 +26,7 @@ export interface AdminParts {
   effectiveConfig: () => unknown;
   validateConfig: (text: string) => unknown;
   providers: () => ProviderStatus[];
+  budgets: () => BudgetState[];
   costReport: (query: URLSearchParams) => PlainAnswer;
   listRequests: (query: URLSearchParams) => PlainAnswer;
   getRequest: (inferenceId: string) => PlainAnswer;
@@ -91,6 +94,10 @@ function addAdminRoutes(router: Router<RequestState>, current: () => HttpParts):
   });
   get('/providers', (ctx, admin) => {
     ctx.body = providersAnswer(admin.providers());
+  });
+  get('/budgets', (ctx, admin) => {
+    ctx.type = 'application/json';
+    ctx.body = budgetsAnswer(admin.budgets());
   });
   get('/reports/costs', (ctx, admin) => plain(ctx, admin.costReport(queryOf(ctx))));
   get('/requests', (ctx, admin) => plain(ctx, admin.listRequests(queryOf(ctx))));

@@ -1,8 +1,9 @@
 import { WaybillError } from '../domain/errors.js';
-import { type Limiter, LimitWaitError, type Reservation } from '../domain/limit.js';
+import type { Limiter, Reservation } from '../domain/limit.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { createWaitingRooms, RoomError, type WaitingRooms } from './bottleneck.js';
 import type { Ticket } from './line.js';
+import { outOfRoom } from './refusals.js';
 import type { HeldReservation } from './reservation.js';
 import { Turns } from './turns.js';
 
@@ -86,21 +87,10 @@ function handOver(turns: Turns, rooms: WaitingRooms, ticket: Ticket): Promise<Re
           resolve(held);
         },
         (error: unknown) => {
-          if (!isOver) fail(error instanceof RoomError ? outOfRoom(ticket, error) : error);
+          if (!isOver) fail(error instanceof RoomError ? outOfRoom(ask, error) : error);
         },
       );
   });
-}
-
-function outOfRoom(ticket: Ticket, error: RoomError): LimitWaitError {
-  const wait = new LimitWaitError({
-    reason: 'too-long',
-    retryAfterMs: ticket.ask.maxWaitMs,
-    scopeId: ticket.options[0]?.scopes[0]?.id ?? ticket.ask.queue,
-    message: `The wait for ${ticket.ask.queue} outlasted ${ticket.ask.maxWaitMs} ms.`,
-  });
-  wait.cause = error;
-  return wait;
 }
 
 function shuttingDown(): WaybillError {

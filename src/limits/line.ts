@@ -65,7 +65,9 @@ const KEPT_TURNS = 1_000;
 export class Line {
   readonly #clients = new Map<string, ClientRows>();
   readonly #turnsOfThoseWhoLeft = new Map<string, number>();
-  #order: ClientRows[] | null = null;
+  /** Whose turn it is, in order; sorted when it is used. */
+  readonly #order: ClientRows[] = [];
+  #isSorted = true;
   #round = 0;
   #moves = 0;
   #length = 0;
@@ -80,6 +82,7 @@ export class Line {
     if (client === undefined) {
       client = new ClientRows(Math.max(this.#round, this.#turnsOfThoseWhoLeft.get(name) ?? 0), this.#nextMove());
       this.#clients.set(name, client);
+      this.#order.push(client);
     }
     const row = client.rows.get(ticket.flow);
     if (row === undefined) client.rows.set(ticket.flow, new Set([ticket]));
@@ -106,10 +109,8 @@ export class Line {
     let anyServed = false;
     for (let isServing = true; isServing; anyServed ||= isServing) {
       isServing = false;
-      this.#order ??= [...this.#clients.values()].sort(
-        (one, other) => one.turn - other.turn || one.since - other.since,
-      );
-      for (const client of this.#order) {
+      // A copy, as those who are served leave their place in it.
+      for (const client of [...this.#inOrder()]) {
         const served = client.heads().find(serve);
         if (served === undefined) continue;
         isServing = true;
@@ -128,15 +129,22 @@ export class Line {
     }
   }
 
+  #inOrder(): readonly ClientRows[] {
+    // Nearly sorted always, which makes it a matter of one look at each.
+    if (!this.#isSorted) this.#order.sort((one, other) => one.turn - other.turn || one.since - other.since);
+    this.#isSorted = true;
+    return this.#order;
+  }
+
   #nextMove(): number {
-    this.#order = null;
+    this.#isSorted = false;
     this.#moves += 1;
     return this.#moves;
   }
 
   #forget(name: string, client: ClientRows): void {
     this.#clients.delete(name);
-    this.#order = null;
+    this.#order.splice(this.#order.indexOf(client), 1);
     if (client.turn > this.#round) this.#turnsOfThoseWhoLeft.set(name, client.turn);
     if (this.#turnsOfThoseWhoLeft.size <= KEPT_TURNS) return;
     for (const [other, turn] of this.#turnsOfThoseWhoLeft) {

@@ -1,11 +1,10 @@
-import { type LimitAsk, type LimitOption, type LimitScope, LimitWaitError } from '../domain/limit.js';
+import type { LimitAsk, LimitOption, LimitScope } from '../domain/limit.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { Line, Ticket } from './line.js';
+import { type Expected, neverFits, queueFull, tooLong } from './refusals.js';
 import { HeldReservation, type ReservationHome } from './reservation.js';
 import { canEverFit, type ScopeState, ScopeStates } from './scopes.js';
 
-/** What is said of a wait that ends when some running call does: nobody knows when. */
-const UNKNOWN_WAIT_MS = 1_000;
 /** The longest sleep at a time; what is far off is looked at again on the way. */
 const MAX_SLEEP_MS = 3_600_000;
 
@@ -132,11 +131,15 @@ export class Turns implements ReservationHome {
     const now = this.now();
     this.#pass += 1;
     let wakeAt = Number.POSITIVE_INFINITY;
+    // Where one was turned away each of its options is claimed, so there is nothing for others who ask for the same.
+    const blocked = new Set<string>();
     for (const [name, line] of [...this.#lines]) {
       const anyServed = line.serveAround((ticket) => {
+        if (blocked.has(ticket.flow)) return false;
         const reservation = this.#serve(ticket, now);
         if (reservation === null) {
           wakeAt = Math.min(wakeAt, this.#claim(ticket, now));
+          blocked.add(ticket.flow);
           return false;
         }
         this.#depth -= 1;
@@ -248,38 +251,4 @@ export class Turns implements ReservationHome {
     this.#alarm?.abort();
     this.#alarm = null;
   }
-}
-
-/** When room is expected, counting time alone, and the scope that has none until then. */
-interface Expected {
-  at: number;
-  scopeId: string;
-}
-
-function neverFits(ask: LimitAsk): LimitWaitError {
-  const lacking = ask.options.flatMap(({ scopes }) => scopes).find(({ settings }) => !canEverFit(settings, ask.tokens));
-  return new LimitWaitError({
-    reason: 'never-fits',
-    retryAfterMs: null,
-    scopeId: lacking?.id ?? ask.queue,
-    message: `A request of ${ask.tokens} tokens is larger than the whole limit of ${lacking?.id ?? ask.queue}.`,
-  });
-}
-
-function tooLong(ask: LimitAsk, expected: Expected, now: number): LimitWaitError {
-  return new LimitWaitError({
-    reason: 'too-long',
-    retryAfterMs: expected.at > now ? Math.ceil(expected.at - now) : UNKNOWN_WAIT_MS,
-    scopeId: expected.scopeId,
-    message: `The limits of ${expected.scopeId} leave no room within ${ask.maxWaitMs} ms.`,
-  });
-}
-
-function queueFull(ask: LimitAsk, expected: Expected, now: number): LimitWaitError {
-  return new LimitWaitError({
-    reason: 'queue-full',
-    retryAfterMs: expected.at > now ? Math.ceil(expected.at - now) : UNKNOWN_WAIT_MS,
-    scopeId: expected.scopeId,
-    message: `Too many requests wait already, the last for ${ask.queue}.`,
-  });
 }

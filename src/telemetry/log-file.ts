@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import roll from 'pino-roll';
 import { UserError } from '../domain/errors.js';
@@ -23,7 +23,7 @@ export interface LogFileOptions {
 export async function openLogFile(options: LogFileOptions): Promise<Sink> {
   const path = resolve(options.path);
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeDirectory(dirname(path));
     const sink: Sink = await roll({
       file: path,
       size: `${options.maxSizeMb}m`,
@@ -41,6 +41,13 @@ export async function openLogFile(options: LogFileOptions): Promise<Sink> {
   } catch (error) {
     throw new UserError(`cannot write the log file ${options.path}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** Step by step: Node's `recursive` never returns below /proc and its like, where mkdir says ENOENT. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectory(dirname(path));
+  mkdirSync(path);
 }
 
 function opened(sink: Sink): Promise<void> {

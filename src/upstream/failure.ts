@@ -41,7 +41,8 @@ export function failureFromStatus(answer: {
   now: number;
 }): UpstreamFailure {
   const { status, headers, secrets } = answer;
-  const info = readErrorBody(answer.body.toString('utf8'));
+  // Before it is read, too: a message is cut at its bound, and half a key is still too much.
+  const info = readErrorBody(scrub(answer.body.toString('utf8'), secrets));
   const message = info.message || headers['x-error-message'] || `the provider answered ${status} and said no more`;
   return {
     kind: 'status',

@@ -3,6 +3,7 @@ import type { JsonObject } from '../domain/task.js';
 /** The longest message that is passed on. */
 export const MAX_MESSAGE_LENGTH = 2000;
 const MAX_HTML_MESSAGE_LENGTH = 200;
+const MAX_HTML_LENGTH = 20_000;
 /** A message that is JSON, whose message is JSON again, …: this often and no more. */
 const MAX_NESTING = 8;
 
@@ -118,7 +119,7 @@ function locationOf(loc: unknown): string | null {
 }
 
 function statusOf(value: JsonObject): number | null {
-  for (const key of ['status', 'status_code', 'statusCode', 'code']) {
+  for (const key of ['status', 'status_code', 'statusCode', 'http_status_code', 'code']) {
     const raw = value[key];
     const status = typeof raw === 'string' && /^\d{3}$/.test(raw) ? Number(raw) : raw;
     if (typeof status === 'number' && Number.isInteger(status) && status >= 400 && status <= 599) return status;
@@ -132,15 +133,14 @@ function secondsToMs(value: unknown): number | null {
   return Math.ceil(seconds * 1000);
 }
 
-function htmlText(html: string): string {
+function htmlText(page: string): string {
+  // What a page says for itself stands at its top; patterns over all of a hostile one could take long.
+  const html = page.slice(0, MAX_HTML_LENGTH);
   const title = /<title[^>]*>([^<]*)<\/title>/i.exec(html)?.[1]?.trim();
   const text =
     title !== undefined && title !== ''
       ? title
-      : html
-          .slice(0, 20_000)
-          .replace(/<(script|style)[\s\S]*?<\/\1>/gi, ' ')
-          .replace(/<[^>]*>/g, ' ');
+      : html.replace(/<(script|style)[\s\S]*?<\/\1>/gi, ' ').replace(/<[^>]*>/g, ' ');
   return text.replace(/\s+/g, ' ').trim().slice(0, MAX_HTML_MESSAGE_LENGTH);
 }
 

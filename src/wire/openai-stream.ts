@@ -106,7 +106,7 @@ export class OpenAiStreamReader implements StreamReader {
   }
 
   #readChunk(value: JsonObject, data: string, name: string | null): StreamStep {
-    const fault = faultIn(value, name);
+    const fault = name === null || name === 'error' || says(value['error']) ? faultIn(value, name) : null;
     if (fault !== null) return { kind: 'fault', fault };
     this.#identify(value);
     const { usage } = value;
@@ -114,7 +114,11 @@ export class OpenAiStreamReader implements StreamReader {
     const hasUsage = typeof usage === 'object' && usage !== null;
     if (hasUsage) this.#keepUsage(usage, data, choices.length === 0);
     else this.#keepGroqUsage(value);
-    if (choices.length === 0) return hasUsage ? NOTHING : { kind: 'chunk', data, content: false };
+    if (choices.length === 0) {
+      // A named event beside the chunks (a ping, a status) has no meaning without its name.
+      const isPassed = !hasUsage && (name === null || value['choices'] !== undefined);
+      return isPassed ? { kind: 'chunk', data, content: false } : NOTHING;
+    }
     let content = false;
     for (const choice of choices) content = this.#readChoice(choice) || content;
     this.#hasContent ||= content;

@@ -11,7 +11,7 @@ const blocks = pages.flatMap(blocksOf);
 /** Every variable that a page names has a value: what is tested is the page, not this machine. */
 function environmentOf(text: string): Record<string, string> {
   return Object.fromEntries(
-    [...text.matchAll(/\$\{([A-Z_][A-Z0-9_]*)/g)].map((match) => [match[1] as string, 'a-value']),
+    [...text.matchAll(/\$\{([A-Z_][A-Z0-9_]*)/g)].map((match) => [match[1] as string, `value-of-${match[1]}`]),
   );
 }
 

@@ -86,7 +86,8 @@ function parseLimit(text: string | undefined): number {
 }
 
 function parseAmount(text: string): bigint {
-  if (/^\d{1,18}$/.test(text)) return BigInt(text);
+  const amount = /^\d{1,19}$/.test(text) ? BigInt(text) : null;
+  if (amount !== null && amount < 2n ** 63n) return amount;
   throw new QueryError('min_cost', `"${text}" is no amount; write whole nano-USD (1 USD is 1000000000)`);
 }
 

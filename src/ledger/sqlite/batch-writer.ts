@@ -123,7 +123,7 @@ export class BatchWriter {
   #insertRequest(request: RequestIntent, attempts: number): void {
     const result = this.#statements.insertRequest.run(
       request.inferenceId,
-      request.receivedAt,
+      Math.floor(request.receivedAt),
       this.#processId,
       request.configGeneration,
       request.client,
@@ -144,7 +144,7 @@ export class BatchWriter {
     this.#statements.insertAttempt.run(
       requestId,
       intent.attempt,
-      intent.sentAt,
+      Math.floor(intent.sentAt),
       intent.provider,
       intent.providerModel,
       intent.key,
@@ -165,8 +165,8 @@ export class BatchWriter {
     const cost = amount(end.costNanoUsd);
     const isTooLarge = cost === null && end.costNanoUsd !== null;
     const { changes } = this.#statements.settleAttempt.run(
-      end.endedAt,
-      end.firstByteAt,
+      Math.floor(end.endedAt),
+      end.firstByteAt === null ? null : Math.floor(end.firstByteAt),
       end.outcome,
       end.status,
       end.errorCode,
@@ -201,7 +201,7 @@ export class BatchWriter {
     if (end === undefined) return;
     const requestId = this.#idOf(end.inferenceId);
     this.#statements.settleRequest.run(
-      end.endedAt,
+      Math.floor(end.endedAt),
       end.outcome,
       end.status,
       end.errorCode,

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { UserError } from '../../domain/errors.js';
@@ -15,7 +15,7 @@ const OPEN_TIMEOUT_MS = 5_000;
  */
 export function openForWriting(path: string, durability: Durability): Database.Database {
   return orExplain(path, () => {
-    mkdirSync(dirname(path), { recursive: true });
+    makeDirectory(dirname(path));
     const db = new Database(path, { timeout: OPEN_TIMEOUT_MS });
     return orClose(db, () => {
       db.pragma('journal_mode = WAL');
@@ -23,6 +23,8 @@ export function openForWriting(path: string, durability: Durability): Database.D
       db.pragma(`synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`);
       db.pragma('foreign_keys = OFF');
       db.pragma('temp_store = MEMORY');
+      // 16 MB: a checkpoint waits for the disk, so it comes seldom.
+      db.pragma('wal_autocheckpoint = 4000');
       migrate(db, path);
     });
   });
@@ -48,6 +50,21 @@ export function openForReading(path: string): Database.Database {
   });
 }
 
+/** Step by step: `mkdirSync` with `recursive` never returns in places such as /proc, where a mkdir says ENOENT. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) {
+    if (statSync(path).isDirectory()) return;
+    throw new UserError(`cannot make a ledger below ${path}: it is not a directory`);
+  }
+  makeDirectory(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const isThere = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+    if (!isThere) throw error;
+  }
+}
+
 function orClose(db: Database.Database, use: () => void): Database.Database {
   try {
     use();
@@ -58,7 +75,8 @@ function orClose(db: Database.Database, use: () => void): Database.Database {
   }
 }
 
-function orExplain<T>(path: string, open: () => T): T {
+/** Runs what may meet an obstacle that a person can remove, and says which: UserError with one clear line. */
+export function orExplain<T>(path: string, open: () => T): T {
   try {
     return open();
   } catch (error) {

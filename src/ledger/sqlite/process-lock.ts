@@ -48,6 +48,8 @@ function lockFile(ledgerPath: string, processName: string): string {
 function lock(file: string, mustExist: boolean): Database.Database | null {
   const db = new Database(file, { timeout: 0, fileMustExist: mustExist });
   try {
+    // Nothing is ever written to it: no journal beside it.
+    db.pragma('journal_mode = MEMORY');
     db.exec('BEGIN EXCLUSIVE');
     return db;
   } catch (error) {

@@ -25,7 +25,7 @@ export function recover(options: {
   const { db, path, writer, processId, now } = options;
   const owners = db
     .prepare(
-      `SELECT id, name FROM processes WHERE id IN (
+      `SELECT id, name FROM processes WHERE ended_at IS NULL OR id IN (
          SELECT process_id FROM requests WHERE outcome = 'in_flight'
          UNION
          SELECT r.process_id FROM attempts a JOIN requests r ON r.id = a.request_id WHERE a.outcome = 'in_flight')`,
@@ -33,7 +33,10 @@ export function recover(options: {
     .all() as Array<{ id: number; name: string }>;
   // Rows under this process's own name are of its previous life: it has only just opened the ledger.
   const dead = owners.filter(({ id, name }) => id === processId || isProcessDead(path, name));
-  return dead.flatMap(({ id }) => recoverRowsOf(db, writer, id, now));
+  const recovered = dead.flatMap(({ id }) => recoverRowsOf(db, writer, id, now));
+  const note = db.prepare('UPDATE processes SET ended_at = ? WHERE id = ? AND ended_at IS NULL');
+  for (const { id } of dead) if (id !== processId) note.run(now, id);
+  return recovered;
 }
 
 function recoverRowsOf(db: Database, writer: BatchWriter, processId: number, now: number): RecoveredRow[] {
@@ -47,10 +50,12 @@ function recoverRowsOf(db: Database, writer: BatchWriter, processId: number, now
   const requests = db
     .prepare("SELECT inference_id FROM requests WHERE outcome = 'in_flight' AND process_id = ? ORDER BY id")
     .all(processId) as Array<{ inference_id: string }>;
-  writer.commit([
+  const results = writer.commit([
     ...attempts.map((row) => interruptedAttempt(row, now)),
     ...requests.map((row) => interruptedRequest(row.inference_id, now)),
   ]);
+  const fault = results.find((result) => result !== null);
+  if (fault != null) throw fault;
   const touched = new Set([...requests, ...attempts].map((row) => row.inference_id));
   const read = db.prepare(
     `SELECT a.provider, CAST(r.cost_nano_usd AS TEXT) AS cost

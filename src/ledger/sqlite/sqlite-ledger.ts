@@ -5,7 +5,7 @@ import type { Ledger, LedgerEntry, LedgerReader, PriceRecord, RecoveredRow } fro
 import type { Clock, Logger } from '../../domain/ports.js';
 import { GroupCommit } from '../group-commit.js';
 import { BatchWriter } from './batch-writer.js';
-import { type Durability, openForWriting } from './open.js';
+import { type Durability, openForWriting, orExplain } from './open.js';
 import { type ProcessLock, takeProcessLock } from './process-lock.js';
 import { openSqliteReader } from './reader.js';
 import { recover } from './recovery.js';
@@ -30,6 +30,10 @@ const BUSY_TIMEOUT_FAILING_MS = 50;
  * @throws UserError when the file cannot be used
  */
 export function openSqliteLedger(options: SqliteLedgerOptions): Ledger {
+  return orExplain(options.path, () => openAndRecover(options));
+}
+
+function openAndRecover(options: SqliteLedgerOptions): Ledger {
   const { path, durability, clock, processId: name = randomUUID() } = options;
   const db = openForWriting(path, durability);
   let lock: ProcessLock | null = null;

@@ -249,14 +249,30 @@ describe('waiting', () => {
     expect(clock.sleeping).toBe(0);
   });
 
-  it('gives back a reservation whose client left before it arrived', async () => {
+  it('leaves no claim behind for those who wait for something else', async () => {
+    const { limiter } = aLimiter();
+    const options = [anOption('key', { tokensPerMin: 100 })];
+    const others = [anOption('other', { concurrency: 1 })];
+    limiter.tryReserve(anAsk({ options, tokens: 50 }));
+    limiter.tryReserve(anAsk({ options: others }));
+    const abort = new AbortController();
+    const gone = limiter.reserve(anAsk({ options, tokens: 90, signal: abort.signal }));
+    abort.abort(new Error('gone'));
+    await expect(gone).rejects.toThrow('gone');
+    const waiting = limiter.reserve(anAsk({ options: others }));
+    expect(limiter.tryReserve(anAsk({ options, tokens: 50 }))).not.toBeNull();
+    await limiter.close();
+    await expect(waiting).rejects.toMatchObject({ code: 'shutting_down' });
+  });
+
+  it.each([1, 10])('gives back a reservation whose client left before it arrived (%i ticks)', async (ticks) => {
     const { limiter } = aLimiter();
     const options = [anOption('key', { reqPerMin: 3, concurrency: 1 })];
     const first = limiter.tryReserve(anAsk({ options }));
     const abort = new AbortController();
     const waiting = limiter.reserve(anAsk({ options, signal: abort.signal }));
     first?.release();
-    await Promise.resolve();
+    for (let nth = 0; nth < ticks; nth += 1) await Promise.resolve();
     expect(limiter.queueDepth()).toBe(0);
     abort.abort(new Error('gone'));
     await expect(waiting).rejects.toThrow('gone');

@@ -19,10 +19,13 @@ function untouched(): never {
   throw new Error('counted although the provider had said');
 }
 
+/** Loads an encoding once for all tests. */
+const meter = createMeter();
+
 describe('measuring', () => {
   it("takes the provider's figures as they are and counts nothing", () => {
     const report = aReport({ input: 0, cachedInput: 12, output: 0, reasoning: 5 });
-    const usage = createMeter().measure({
+    const usage = meter.measure({
       subject: CHAT,
       report,
       input: untouched,
@@ -33,7 +36,7 @@ describe('measuring', () => {
   });
 
   it('needs no output of an embedding', () => {
-    const usage = createMeter().measure({
+    const usage = meter.measure({
       subject: EMBEDDING,
       report: aReport({ input: 8 }),
       input: untouched,
@@ -45,7 +48,7 @@ describe('measuring', () => {
   });
 
   it('counts everything where nothing was reported', () => {
-    const usage = createMeter().measure({
+    const usage = meter.measure({
       subject: CHAT,
       report: null,
       input: () => anInput(),
@@ -57,7 +60,7 @@ describe('measuring', () => {
   });
 
   it('counts what is missing beside what was reported, and calls the whole estimated', () => {
-    const usage = createMeter().measure({
+    const usage = meter.measure({
       subject: CHAT,
       report: aReport({ input: 100 }),
       input: untouched,
@@ -68,7 +71,7 @@ describe('measuring', () => {
   });
 
   it('counts an embedding without figures by its input alone', () => {
-    const usage = createMeter().measure({
+    const usage = meter.measure({
       subject: EMBEDDING,
       report: aReport({}),
       input: () => anInput({ texts: ['hello world'], tokens: 5, messages: 0 }),
@@ -80,7 +83,7 @@ describe('measuring', () => {
 
   it('calls a broken stream a lower bound: input reported or counted, and the output seen', () => {
     const measure = (report: ReturnType<typeof aReport> | null) =>
-      createMeter().measure({
+      meter.measure({
         subject: CHAT,
         report,
         input: () => anInput(),
@@ -96,7 +99,7 @@ describe('measuring', () => {
   });
 
   it('says 0 of a stream that broke before any output', () => {
-    const usage = createMeter().measure({
+    const usage = meter.measure({
       subject: CHAT,
       report: null,
       input: () => anInput(),
@@ -123,22 +126,21 @@ describe('counting an input', () => {
       ['user', "This late pivot means we don't have time to boil the ocean for the client deliverable."],
     ];
     const input = { texts: messages.flat(), tokens: 0, messages: messages.length };
-    expect(createMeter().countInput(input, { ...CHAT, providerModel: 'gpt-4-0613' })).toBe(129 - 4);
+    expect(meter.countInput(input, { ...CHAT, providerModel: 'gpt-4-0613' })).toBe(129 - 4);
   });
 
   it("uses the factor learned for a model that has a tokenizer of its own, and never for OpenAI's", () => {
     const calibration = createCalibration();
     const input = anInput({ texts: ['hello world '.repeat(50)], messages: 0 });
-    const meter = createMeter({ calibration });
-    const before = meter.countInput(input, CHAT);
+    const calibrated = createMeter({ calibration });
+    const before = calibrated.countInput(input, CHAT);
     calibration.learn(CHAT, 100, 150);
     calibration.learn({ ...CHAT, providerModel: 'gpt-4o' }, 100, 150);
-    expect(meter.countInput(input, CHAT)).toBe(Math.round(before * 1.5));
-    expect(meter.countInput(input, { ...CHAT, providerModel: 'gpt-4o' })).toBe(before);
+    expect(calibrated.countInput(input, CHAT)).toBe(Math.round(before * 1.5));
+    expect(calibrated.countInput(input, { ...CHAT, providerModel: 'gpt-4o' })).toBe(before);
   });
 
   it('is roughly known from its length, heavier where the alphabet is not Latin', () => {
-    const meter = createMeter();
     const rough = (text: string) => meter.roughInput({ texts: [text], tokens: 0, messages: 0 });
     expect(rough('a'.repeat(400))).toBe(100);
     expect(rough('abcde')).toBe(2);

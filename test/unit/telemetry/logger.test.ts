@@ -130,8 +130,10 @@ describe('logger', () => {
 
   it('says plainly that the log file cannot be written', async () => {
     writeFileSync(join(directory, 'occupied'), '');
-    const file = { enabled: true, path: join(directory, 'occupied', 'waybill.log'), maxSizeMb: 1, maxBackups: 1 };
-    await expect(createLogger(options({ file }))).rejects.toThrow(UserError);
+    for (const path of [join(directory, 'occupied', 'waybill.log'), '/proc/nowhere/waybill.log']) {
+      const file = { enabled: true, path, maxSizeMb: 1, maxBackups: 1 };
+      await expect(createLogger(options({ file }))).rejects.toThrow(UserError);
+    }
   });
 
   it('leaves a file alone that lies where its link would', async () => {

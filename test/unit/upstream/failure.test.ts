@@ -57,6 +57,13 @@ describe('failureFromStatus', () => {
     expect(JSON.stringify(failure)).not.toContain('verySecret');
   });
 
+  it('repeats no part of a secret that lies where the message is cut', () => {
+    for (let before = 1960; before < 2000; before += 1) {
+      const { message } = fromStatus(400, { error: `${'x'.repeat(before)}${KEY}` });
+      expect(message).not.toContain('hf_');
+    }
+  });
+
   it('reads x-should-retry', () => {
     expect(fromStatus(500, '', { 'x-should-retry': 'false' }).shouldRetry).toBe(false);
     expect(fromStatus(500, '', { 'x-should-retry': 'true' }).shouldRetry).toBe(true);

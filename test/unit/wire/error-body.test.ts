@@ -121,6 +121,13 @@ describe('readErrorBody', () => {
     expect(readErrorBody('['.repeat(50_000) + ']'.repeat(50_000)).message.length).toBeLessThanOrEqual(2000);
   });
 
+  it('reads a hostile page in no time', () => {
+    const started = performance.now();
+    readErrorBody(`<html>${'<title'.repeat(40_000)}`);
+    readErrorBody(`<html>${'<script'.repeat(40_000)}`);
+    expect(performance.now() - started).toBeLessThan(2_000);
+  });
+
   it('does not take nonsense for a time', () => {
     for (const time of [-1, 'soon', null, {}]) {
       expect(readErrorBody(JSON.stringify({ error: 'x', estimated_time: time })).estimatedTimeMs).toBeNull();

@@ -108,6 +108,13 @@ describe('OpenAiStreamReader', () => {
     expect(reader.identity()).toEqual({ id: 'c', created: 1, model: 'm' });
   });
 
+  it('drops named events that are no chunks, and reads chunks whatever they are named', () => {
+    const reader = openReader();
+    expect(reader.read({ name: 'ping', data: '{"message":"still here"}' })).toEqual({ kind: 'nothing' });
+    expect(reader.read({ name: 'message', data: say('a') })).toEqual({ kind: 'chunk', data: say('a'), content: true });
+    expect(reader.read({ name: 'message', data: '{"error":{"message":"x"}}' })).toMatchObject({ kind: 'fault' });
+  });
+
   it('finds usage where Groq puts it', () => {
     const reader = openReader();
     readAll(reader, say('a'), finish(`,"x_groq":{"id":"r",${usage(4)}}`));

@@ -1,0 +1,140 @@
+import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.js';
+import { ClientGoneError } from '../domain/dispatch.js';
+import { WaybillError } from '../domain/errors.js';
+import type { UpstreamFailure } from '../domain/failure.js';
+import { usageChunk, withCost } from '../wire/openai-cost.js';
+import type { AttemptResult } from './attempt.js';
+import type { Call, Charged } from './call.js';
+import { abandonmentOf, toStreamError } from './endings.js';
+import type { Flight } from './flight.js';
+import type { DispatchParts } from './parts.js';
+import type { Record } from './record.js';
+import type { OpenStream } from './stream.js';
+
+/** What a successful call still has to do: give its answer to the client, settled before its end. */
+export interface Delivery {
+  call: Call;
+  parts: DispatchParts;
+  record: Record;
+  flight: Flight;
+  origin: AnswerOrigin;
+  /** Gives back what the request as a whole has taken. */
+  land: () => void;
+}
+
+/**
+ * A whole answer: settled, and only then given.
+ * @throws WaybillError ledger_unavailable when its cost cannot be recorded
+ */
+export async function deliverWhole(
+  delivery: Delivery,
+  { answer, headers, status, firstByteAt }: Extract<AttemptResult, { kind: 'answer' }>,
+): Promise<RoutedAnswer> {
+  const { call, record, origin } = delivery;
+  const outputTexts = () => answer.outputTexts();
+  const { usage, costNanoUsd } = call.settle(
+    { kind: 'answered', status, report: answer.usage, outputTexts },
+    firstByteAt,
+  );
+  delivery.land();
+  await record.end({ outcome: 'ok', status: 200, errorCode: null });
+  const body = withCost(answer.body, { task: call.plan.request.ask.task, usage, costNanoUsd });
+  return { kind: 'body', origin, headers, body, costNanoUsd };
+}
+
+/** A stream: passed along as it comes, its end written only when it is settled. */
+export function deliverStream(
+  delivery: Delivery,
+  { stream, headers, firstByteAt }: Extract<AttemptResult, { kind: 'stream' }>,
+): RoutedAnswer {
+  if (delivery.call.plan.target.onDisconnect === 'drain') delivery.flight.drainWhenClientLeaves();
+  return {
+    kind: 'stream',
+    origin: delivery.origin,
+    headers,
+    pump: (sink) => new Pump(delivery, stream, firstByteAt).run(sink),
+  };
+}
+
+class Pump {
+  readonly #delivery: Delivery;
+  readonly #stream: OpenStream;
+  readonly #firstByteAt: number;
+
+  constructor(delivery: Delivery, stream: OpenStream, firstByteAt: number) {
+    this.#delivery = delivery;
+    this.#stream = stream;
+    this.#firstByteAt = firstByteAt;
+  }
+
+  async run(sink: StreamSink): Promise<void> {
+    const { flight, record, land } = this.#delivery;
+    try {
+      const end = await this.#stream.passTo({ write: (text) => (flight.clientGone ? undefined : sink.write(text)) });
+      if (end.kind === 'broken') {
+        await this.#broke(end.failure, sink);
+        return;
+      }
+      const charged = this.#settle({ kind: flight.clientGone ? 'drained' : 'answered', status: 200 });
+      await record.end(
+        flight.clientGone
+          ? { outcome: 'cancelled', status: 200, errorCode: 'client_gone' }
+          : { outcome: 'ok', status: 200, errorCode: null },
+      );
+      await sink.write(this.#end(charged));
+    } catch (cause) {
+      this.#stream.abort();
+      await this.#cutShort(cause, sink);
+    } finally {
+      land();
+    }
+  }
+
+  /** The usage chunk for a client that asked, and the end mark. */
+  #end({ usage, costNanoUsd }: Charged): string {
+    const { ask } = this.#delivery.call.plan.request;
+    const { reader } = this.#stream;
+    if (!ask.includeUsage) return 'data: [DONE]\n\n';
+    const charge = { task: ask.task, usage, costNanoUsd };
+    const data = usageChunk({ identity: reader.identity(), chunkText: reader.usageChunk(), charge });
+    return `data: ${data}\n\ndata: [DONE]\n\n`;
+  }
+
+  /** The provider broke the stream after its first content: told in the stream, and never made to look complete. */
+  async #broke(failure: UpstreamFailure, sink: StreamSink): Promise<void> {
+    const { call, parts, record, flight } = this.#delivery;
+    parts.health.record(call.plan.target.id, { ok: false, firstByteMs: null });
+    const outcome = flight.clientGone ? 'cancelled' : 'failed';
+    const errorCode = 'upstream_interrupted';
+    this.#settle({ kind: 'cut', outcome, status: 200, errorCode }, failure.message);
+    await record.endQuietly({ outcome, status: 200, errorCode });
+    const message = `The provider's stream broke off: ${failure.message}`;
+    await sink.write(errorEvent(new WaybillError('upstream_interrupted', { message })));
+  }
+
+  /** Ended from our side: the client left, the daemon stops, the time is over, or the end could not be recorded. */
+  async #cutShort(cause: unknown, sink: StreamSink): Promise<void> {
+    const { call, record } = this.#delivery;
+    if (!call.isSettled) {
+      const { outcome, errorCode } = abandonmentOf(cause);
+      this.#settle({ kind: 'cut', outcome, status: 200, errorCode });
+      await record.endQuietly({ outcome, status: 200, errorCode });
+    }
+    if (!(cause instanceof ClientGoneError)) await sink.write(errorEvent(toStreamError(cause)));
+  }
+
+  #settle(
+    end:
+      | { kind: 'answered' | 'drained'; status: number }
+      | { kind: 'cut'; outcome: 'failed' | 'cancelled' | 'interrupted'; status: number; errorCode: string },
+    message: string | null = null,
+  ): Charged {
+    const { reader } = this.#stream;
+    const seen = { report: reader.usage(), outputTexts: () => reader.outputTexts() };
+    return this.#delivery.call.settle({ ...end, ...seen }, this.#firstByteAt, message);
+  }
+}
+
+function errorEvent(error: WaybillError): string {
+  return `data: ${JSON.stringify(error.toBody())}\n\n`;
+}
