@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { v7 as uuidv7 } from 'uuid';
 import { systemClock } from './composition/clock.js';
 import { buildGeneration, type Foundation, type Generation, providerStatus } from './composition/generation.js';
+import { createIdSource } from './composition/ids.js';
 import { InFlight } from './composition/in-flight.js';
 import { createObserver } from './composition/observer.js';
 import { priceRecord } from './composition/prices.js';
@@ -28,6 +28,8 @@ import { createLogger, type OpenLogger } from './telemetry/logger.js';
 import { createMetrics, type Metrics } from './telemetry/metrics.js';
 import { createUpstreamClient } from './upstream/client.js';
 
+/** A client that takes longer to send its request is not waited for. */
+const REQUEST_TIMEOUT_MS = 60_000;
 /** What is left under way gets this long to settle after it was cut. */
 const CUT_GRACE_MS = 5_000;
 
@@ -163,11 +165,14 @@ function createHttpServer(parts: ServerParts): Server {
     cors: () => config.server.cors,
     trustProxy: config.server.trustProxy,
     metricsPath: prometheus.enabled ? prometheus.endpoint : null,
-    newId: () => uuidv7(),
+    newId: createIdSource(),
     clock: systemClock,
     logger,
   });
-  const server = createServer({ noDelay: true, keepAliveTimeout: 75_000 }, app.callback());
+  const server = createServer(
+    { noDelay: true, keepAliveTimeout: 75_000, requestTimeout: REQUEST_TIMEOUT_MS },
+    app.callback(),
+  );
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
   });

@@ -3,7 +3,13 @@ import { UserError } from '../domain/errors.js';
 import type { LedgerReader } from '../domain/ledger.js';
 import { type CostReports, parseCostQuery, QueryError, REPORT_FORMATS, type ReportFormat } from '../domain/report.js';
 
-export interface ReportOptions {
+/** Which ledger a command is about. */
+export interface LedgerChoice {
+  ledger?: string | undefined;
+  config?: string | undefined;
+}
+
+export interface ReportOptions extends LedgerChoice {
   since?: string | undefined;
   from?: string | undefined;
   to?: string | undefined;
@@ -17,16 +23,17 @@ export interface ReportOptions {
   model?: readonly string[] | undefined;
   format?: string | undefined;
   json?: boolean | undefined;
-  ledger?: string | undefined;
-  config?: string | undefined;
+}
+
+export interface LedgerPlace {
+  /** The ledger that the config names; null where there is no config to be found. */
+  ledgerOfConfig(configPath: string | undefined): string | null;
 }
 
 /** What the report is made with. */
-export interface ReportTools {
+export interface ReportTools extends LedgerPlace {
   reports: CostReports;
   openReader(path: string): LedgerReader;
-  /** The ledger that the config names; null where there is no config to be found. */
-  ledgerOfConfig(configPath: string | undefined): string | null;
   now(): number;
 }
 
@@ -70,7 +77,8 @@ export async function reportCommand(options: ReportOptions, io: CommandIo, tools
   }
 }
 
-function ledgerPath(options: ReportOptions, tools: ReportTools): string {
+/** @throws UserError when there is no such file */
+export function ledgerPath(options: LedgerChoice, tools: LedgerPlace): string {
   const path = options.ledger ?? tools.ledgerOfConfig(options.config) ?? DEFAULT_LEDGER;
   if (existsSync(path)) return path;
   throw new UserError(`no ledger at ${path}: it is made when the daemon first starts; --ledger FILE names another`);

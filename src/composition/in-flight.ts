@@ -1,10 +1,10 @@
-import { ShutdownError } from '../domain/dispatch.js';
+import { Lifeline, ShutdownError } from '../domain/lifeline.js';
 import type { UnderWay } from '../http/routed.js';
 import { shuttingDown } from '../http/server.js';
 
 /** Requests that have not ended: a stop refuses new ones, waits for these, and cuts what is left. */
 export class InFlight implements UnderWay {
-  readonly #controllers = new Set<AbortController>();
+  readonly #lives = new Set<Lifeline>();
   #draining = false;
   #onIdle: (() => void) | null = null;
 
@@ -13,19 +13,19 @@ export class InFlight implements UnderWay {
   }
 
   get count(): number {
-    return this.#controllers.size;
+    return this.#lives.size;
   }
 
-  enter(): AbortController {
+  enter(): Lifeline {
     if (this.#draining) throw shuttingDown();
-    const controller = new AbortController();
-    this.#controllers.add(controller);
-    return controller;
+    const life = new Lifeline();
+    this.#lives.add(life);
+    return life;
   }
 
-  leave(controller: AbortController): void {
-    this.#controllers.delete(controller);
-    if (this.#controllers.size === 0) this.#onIdle?.();
+  leave(life: Lifeline): void {
+    this.#lives.delete(life);
+    if (this.#lives.size === 0) this.#onIdle?.();
   }
 
   /** From now on nothing enters. */
@@ -35,12 +35,12 @@ export class InFlight implements UnderWay {
 
   /** Ends everything under way. */
   cut(): void {
-    for (const controller of this.#controllers) controller.abort(new ShutdownError());
+    for (const life of this.#lives) life.end(new ShutdownError());
   }
 
   /** True when all have ended within `ms`; a signal ends the wait sooner. */
   async idleWithin(ms: number, hurry?: AbortSignal): Promise<boolean> {
-    if (this.#controllers.size === 0) return true;
+    if (this.#lives.size === 0) return true;
     return new Promise((resolve) => {
       const done = (idle: boolean) => {
         clearTimeout(timer);

@@ -29,7 +29,6 @@ export interface AttemptPlan {
   sentAt: number;
   /** Until the first byte, or for a stream the first content. */
   firstByteMs: number;
-  signal: AbortSignal;
   input: () => CountedInput;
 }
 
@@ -44,7 +43,7 @@ export type AttemptResult = Reading & { stated: readonly StatedLimit[] };
 /**
  * Sends one request to one target and reads its answer: whole, or up to a stream's first content, so that a 200 which
  * turns out to be an error is still a failed attempt.
- * @throws the signal's reason when it aborts; WaybillError for what the provider cannot do
+ * @throws the lifeline's reason when it ends; WaybillError for what the provider cannot do
  */
 export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clock: Clock): Promise<AttemptResult> {
   const { target, request } = plan;
@@ -59,7 +58,7 @@ export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clo
     connectMs: target.timeouts.connectMs,
     firstByteMs: plan.firstByteMs,
     idleMs: target.timeouts.idleMs,
-    signal: plan.signal,
+    life: request.life,
     secrets,
   });
   if (!result.ok) return { ...failed(withHint(result.failure, target), null, null), stated: result.stated };

@@ -1,12 +1,11 @@
 import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.js';
-import { ClientGoneError } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { UpstreamFailure } from '../domain/failure.js';
+import { ClientGoneError } from '../domain/lifeline.js';
 import { usageChunk, withCost } from '../wire/openai-cost.js';
 import type { AttemptResult } from './attempt.js';
 import type { Call, Charged } from './call.js';
 import { abandonmentOf, toStreamError } from './endings.js';
-import type { Flight } from './flight.js';
 import type { DispatchParts } from './parts.js';
 import type { Record } from './record.js';
 import type { OpenStream } from './stream.js';
@@ -16,7 +15,6 @@ export interface Delivery {
   call: Call;
   parts: DispatchParts;
   record: Record;
-  flight: Flight;
   origin: AnswerOrigin;
   /** Gives back what the request as a whole has taken. */
   land: () => void;
@@ -47,7 +45,7 @@ export function deliverStream(
   delivery: Delivery,
   { stream, headers, firstByteAt }: Extract<AttemptResult, { kind: 'stream' }>,
 ): RoutedAnswer {
-  if (delivery.call.plan.target.onDisconnect === 'drain') delivery.flight.drainWhenClientLeaves();
+  if (delivery.call.plan.target.onDisconnect === 'drain') delivery.call.plan.request.life.outliveClient();
   return {
     kind: 'stream',
     origin: delivery.origin,
@@ -68,16 +66,17 @@ class Pump {
   }
 
   async run(sink: StreamSink): Promise<void> {
-    const { flight, record, land } = this.#delivery;
+    const { call, record, land } = this.#delivery;
+    const { life } = call.plan.request;
     try {
-      const end = await this.#stream.passTo({ write: (text) => (flight.clientGone ? undefined : sink.write(text)) });
+      const end = await this.#stream.passTo({ write: (text) => (life.clientGone ? undefined : sink.write(text)) });
       if (end.kind === 'broken') {
         await this.#broke(end.failure, sink);
         return;
       }
-      const charged = this.#settle({ kind: flight.clientGone ? 'drained' : 'answered', status: 200 });
+      const charged = this.#settle({ kind: life.clientGone ? 'drained' : 'answered', status: 200 });
       await record.end(
-        flight.clientGone
+        life.clientGone
           ? { outcome: 'cancelled', status: 200, errorCode: 'client_gone' }
           : { outcome: 'ok', status: 200, errorCode: null },
       );
@@ -102,9 +101,9 @@ class Pump {
 
   /** The provider broke the stream after its first content: told in the stream, and never made to look complete. */
   async #broke(failure: UpstreamFailure, sink: StreamSink): Promise<void> {
-    const { call, parts, record, flight } = this.#delivery;
+    const { call, parts, record } = this.#delivery;
     parts.health.record(call.plan.target.id, { ok: false, firstByteMs: null });
-    const outcome = flight.clientGone ? 'cancelled' : 'failed';
+    const outcome = call.plan.request.life.clientGone ? 'cancelled' : 'failed';
     const errorCode = 'upstream_interrupted';
     this.#settle({ kind: 'cut', outcome, status: 200, errorCode }, failure.message);
     await record.endQuietly({ outcome, status: 200, errorCode });

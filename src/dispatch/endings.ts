@@ -1,8 +1,8 @@
-import { ClientGoneError, ShutdownError } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { UpstreamFailure } from '../domain/failure.js';
+import { ClientGoneError, ShutdownError } from '../domain/lifeline.js';
 import { LimitWaitError } from '../domain/limit.js';
-import { TotalTimeoutError } from './flight.js';
+import { TotalTimeoutError } from './total-deadline.js';
 
 /** What ended a call from our side is to be written down as. */
 export interface Abandonment {

@@ -1,6 +1,6 @@
 import type { Budgets } from '../domain/budget.js';
 import type { RoutedRequest } from '../domain/dispatch.js';
-import type { LimitScope } from '../domain/limit.js';
+import type { Limiter, LimitScope } from '../domain/limit.js';
 import type { CountedInput, Meter } from '../domain/metering.js';
 import type { NanoUsd } from '../domain/money.js';
 import { costOf } from '../domain/pricing.js';
@@ -8,9 +8,15 @@ import type { UpstreamTarget } from '../domain/provider.js';
 import type { Target } from '../domain/route.js';
 import { noCounts } from '../domain/usage.js';
 import { countedInput, outputBound } from '../wire/openai-request.js';
+import type { DispatchParts } from './parts.js';
 
 /** What a request without any output bound is expected to write, until its model's own average is learned. */
 const UNBOUNDED_OUTPUT_TOKENS = 1_000;
+
+/** A rough token stands for four bytes, and no tokenizer makes more tokens than bytes. */
+const MOST_TOKENS_PER_ROUGH = 4;
+/** With room for so many requests at their worst, an estimate that is off overruns nothing before it is settled. */
+const FAR_FROM_LIMIT = 8;
 
 /**
  * What a request is expected to use: roughly by its length, and exactly counted only where a limit on tokens has to
@@ -23,16 +29,21 @@ export class Expectation {
   readonly #request: RoutedRequest;
   readonly #meter: Meter;
   readonly #budgets: Budgets;
+  readonly #limiter: Limiter;
   readonly #hasBudget: boolean;
   #counted: CountedInput | null = null;
   readonly #precise = new Map<string, number>();
   readonly #affordable = new Map<string, number>();
 
-  constructor(request: RoutedRequest, meter: Meter, budgets: Budgets) {
+  constructor(
+    request: RoutedRequest,
+    { meter, budgets, limiter }: Pick<DispatchParts, 'meter' | 'budgets' | 'limiter'>,
+  ) {
     this.#request = request;
     this.#meter = meter;
     this.#hasBudget = budgets.has(request.client.id);
     this.#budgets = budgets;
+    this.#limiter = limiter;
     this.input = () => {
       this.#counted ??= countedInput(request.ask);
       return this.#counted;
@@ -41,10 +52,17 @@ export class Expectation {
     this.roughInput = meter.roughInput(this.input());
   }
 
-  /** Tokens to reserve in these scopes: input estimate and output bound. */
+  /**
+   * Tokens to reserve in these scopes: input estimate and output bound. Rough while there is room for many such
+   * requests, since usage corrects it soon; exactly counted where the limit is near.
+   */
   tokensFor(target: Target, scopes: readonly LimitScope[]): number {
-    const input = scopes.some(limitsTokens) ? this.#preciseInput(target) : this.roughInput;
-    return input + this.#outputOf(target);
+    const output = this.#outputOf(target);
+    const limited = scopes.filter(limitsTokens);
+    if (limited.length === 0) return this.roughInput + output;
+    const worstCase = this.roughInput * MOST_TOKENS_PER_ROUGH + output;
+    const isFar = limited.every((scope) => this.#limiter.hasRoom([scope], worstCase * FAR_FROM_LIMIT));
+    return (isFar ? this.roughInput : this.#preciseInput(target)) + output;
   }
 
   /**

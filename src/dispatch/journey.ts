@@ -1,7 +1,7 @@
 import type { AnswerOrigin, RoutedAnswer, RoutedRequest } from '../domain/dispatch.js';
-import { ClientGoneError, ShutdownError } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import { defaultVerdict, isContextLength, type Verdict } from '../domain/failure.js';
+import { ClientGoneError, ShutdownError } from '../domain/lifeline.js';
 import { LimitWaitError, type Reservation } from '../domain/limit.js';
 import type { Candidate, Plan, Target } from '../domain/route.js';
 import { type AttemptPlan, type AttemptResult, makeAttempt } from './attempt.js';
@@ -11,10 +11,10 @@ import { type Delivery, deliverStream, deliverWhole } from './delivery.js';
 import { abandonmentOf, notSentFailure, toWaybillError } from './endings.js';
 import { exhaustedError, type FailedAttempt, rejectedError } from './exhausted.js';
 import { Expectation } from './expectation.js';
-import { Flight } from './flight.js';
 import { keyScope, type Lease, leaseKey } from './lease.js';
 import type { DispatchParts } from './parts.js';
 import { Record } from './record.js';
+import { TotalDeadline } from './total-deadline.js';
 
 /**
  * One request on its way: plan, attempts in order, and one end. Whatever happens is settled exactly once, and what
@@ -23,23 +23,22 @@ import { Record } from './record.js';
 export class Journey {
   readonly #parts: DispatchParts;
   readonly #request: RoutedRequest;
-  readonly #flight: Flight;
   readonly #record: Record;
   readonly #waits: WaitBudget;
   readonly #expectation: Expectation;
   readonly #usedKeys = new Set<string>();
   readonly #failed: FailedAttempt[] = [];
   #clientReservation: Reservation | null = null;
+  #deadline: TotalDeadline | null = null;
   #attempts = 0;
   #origin: AnswerOrigin = { provider: null, model: null, attempts: 0, limits: [] };
 
   constructor(parts: DispatchParts, request: RoutedRequest) {
     this.#parts = parts;
     this.#request = request;
-    this.#flight = new Flight(request.signal);
     this.#record = new Record(parts, request);
     this.#waits = new WaitBudget(parts.policy.retry.maxWaitMs, parts.clock);
-    this.#expectation = new Expectation(request, parts.meter, parts.budgets);
+    this.#expectation = new Expectation(request, parts);
   }
 
   async run(): Promise<RoutedAnswer> {
@@ -75,6 +74,7 @@ export class Journey {
 
   /** The client's own limits: taken once for the request, however many attempts it needs. */
   async #admit(plan: Plan): Promise<void> {
+    const { life } = this.#request;
     const scopes = [this.#request.client.limits];
     const first = (plan.candidates[0] as Candidate).target;
     const ask = {
@@ -83,10 +83,12 @@ export class Journey {
       options: [{ option: 'client', scopes }],
       tokens: this.#expectation.tokensFor(first, scopes),
       maxWaitMs: this.#parts.policy.queueMaxWaitMs,
-      signal: this.#flight.signal,
+      get signal() {
+        return life.signal;
+      },
     };
     this.#clientReservation = this.#parts.limiter.tryReserve(ask) ?? (await this.#parts.limiter.reserve(ask));
-    this.#flight.endAfter(first.timeouts.totalMs, first.timeouts.totalMs);
+    this.#deadline = new TotalDeadline(life, first.timeouts.totalMs);
   }
 
   async #tryInOrder(plan: Plan): Promise<RoutedAnswer> {
@@ -141,7 +143,7 @@ export class Journey {
         return untried === 0 || this.#hasUnusedKey(target);
       case 'wait':
         if (untried > 0 || !mayTry() || this.#waits.leftMs <= 0) return false;
-        await this.#waits.wait(verdict.afterMs, this.#flight.signal);
+        await this.#waits.wait(verdict.afterMs, this.#request.life.signal);
         return true;
       case 'retry': {
         if (!mayTry()) return false;
@@ -149,7 +151,7 @@ export class Journey {
         const wait = Math.max(verdict.afterMs ?? 0, back);
         const hasOtherKey = this.#hasUnusedKey(target);
         if (wait > this.#waits.leftMs && !hasOtherKey) return false;
-        await this.#waits.wait(hasOtherKey ? Math.min(wait, back) : wait, this.#flight.signal);
+        await this.#waits.wait(hasOtherKey ? Math.min(wait, back) : wait, this.#request.life.signal);
         return true;
       }
     }
@@ -167,7 +169,7 @@ export class Journey {
       if (readyInMs === null) return null;
       if (readyInMs > 0) {
         if (untried > 0 || readyInMs > this.#waits.leftMs) return null;
-        await this.#waits.wait(readyInMs, this.#flight.signal);
+        await this.#waits.wait(readyInMs, this.#request.life.signal);
         continue;
       }
       try {
@@ -178,7 +180,7 @@ export class Journey {
           tokensFor: (scopes) => this.#expectation.tokensFor(target, scopes),
           client: this.#request.client.id,
           maxWaitMs: untried > 0 ? 0 : parts.policy.queueMaxWaitMs,
-          signal: this.#flight.signal,
+          life: this.#request.life,
         });
         if (lease !== null) return lease;
       } catch (error) {
@@ -229,7 +231,6 @@ export class Journey {
         attempt: this.#attempts,
         sentAt: clock.now(),
         firstByteMs: Math.min(policy.retry.timeoutMs, target.timeouts.firstByteMs),
-        signal: this.#flight.signal,
         input: this.#expectation.input,
       };
       const clientReservation = this.#clientReservation;
@@ -262,7 +263,6 @@ export class Journey {
       call,
       parts: this.#parts,
       record: this.#record,
-      flight: this.#flight,
       origin: { ...this.#origin, limits: own.length > 0 ? own : limiter.snapshot(keyScope(key)) },
       land: () => this.#land(),
     };
@@ -272,7 +272,7 @@ export class Journey {
   #land(): void {
     this.#clientReservation?.release();
     this.#clientReservation = null;
-    this.#flight.land();
+    this.#deadline?.clear();
   }
 
   /** A prompt that was too long for one target is not tried on a window that is no larger. */

@@ -1,4 +1,5 @@
 import type { ProviderKey } from '../domain/keys.js';
+import type { Lifeline } from '../domain/lifeline.js';
 import type { Limiter, LimitOption, LimitScope, Reservation } from '../domain/limit.js';
 import type { Target } from '../domain/route.js';
 
@@ -16,7 +17,7 @@ export interface LeaseAsk {
   tokensFor: (scopes: readonly LimitScope[]) => number;
   client: string;
   maxWaitMs: number;
-  signal: AbortSignal;
+  life: Lifeline;
 }
 
 /**
@@ -35,7 +36,9 @@ export async function leaseKey(ask: LeaseAsk): Promise<Lease | null> {
     options,
     tokens: ask.tokensFor(options.flatMap((option) => option.scopes)),
     maxWaitMs: ask.maxWaitMs,
-    signal: ask.signal,
+    get signal() {
+      return ask.life.signal;
+    },
   };
   const reservation = ask.limiter.tryReserve(limitAsk) ?? (await ask.limiter.reserve(limitAsk));
   const key = keys.find((candidate) => candidate.id === reservation.option) ?? first;

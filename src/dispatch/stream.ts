@@ -45,7 +45,7 @@ export class OpenStream {
 
   /**
    * Passes the stream to the sink until the provider ends it. Text that came together goes out together.
-   * @throws the call's signal reason when it aborts
+   * @throws the lifeline's reason when it ends
    */
   async passTo(sink: StreamSink): Promise<StreamEnd> {
     if (this.#held !== '') {

@@ -1,4 +1,5 @@
 import type { Client } from './client.js';
+import type { Lifeline } from './lifeline.js';
 import type { LimitSnapshot } from './limit.js';
 import type { NanoUsd } from './money.js';
 import type { TaskRequest } from './task.js';
@@ -17,8 +18,8 @@ export interface RoutedRequest {
   ask: TaskRequest;
   tags: Readonly<Record<string, string>>;
   region: string | null;
-  /** Aborts when the client leaves (reason: ClientGoneError) or the daemon stops (ShutdownError). */
-  signal: AbortSignal;
+  /** Ends when the client leaves or the daemon stops. */
+  life: Lifeline;
 }
 
 /** What every answer says about the way it came. */
@@ -58,22 +59,6 @@ export interface Dispatcher {
    * @throws WaybillError, with `origin` of the last attempt when one was made
    */
   dispatch(request: RoutedRequest): Promise<RoutedAnswer>;
-}
-
-/** The client closed its connection before its answer ended. */
-export class ClientGoneError extends Error {
-  constructor() {
-    super('the client closed the connection');
-    this.name = 'ClientGoneError';
-  }
-}
-
-/** The daemon stops and cuts what has not ended within its grace. */
-export class ShutdownError extends Error {
-  constructor() {
-    super('the daemon is stopping');
-    this.name = 'ShutdownError';
-  }
 }
 
 /** One upstream call that ended, for logs and metrics. */

@@ -248,3 +248,21 @@ export interface RequestDetail extends RequestRow {
   decision: unknown;
   prices: PriceRecord[];
 }
+
+/** One thing in a ledger that is not as it was written. */
+export interface LedgerDifference {
+  /** Null where the row itself is gone. */
+  inferenceId: string | null;
+  /** Null for the request's own row. */
+  attempt: number | null;
+  /** The hour in which the request was received, ISO. */
+  hour: string;
+  problem: string;
+}
+
+export interface LedgerVerification {
+  ok: boolean;
+  /** Settled rows that were looked at. */
+  checked: number;
+  differences: LedgerDifference[];
+}

@@ -1,4 +1,5 @@
 import type { UpstreamFailure } from './failure.js';
+import type { Lifeline } from './lifeline.js';
 import type { StatedLimit } from './limit.js';
 import type { HeaderFields, Payload, UpstreamRoute } from './provider.js';
 
@@ -12,7 +13,7 @@ export interface UpstreamCall {
   firstByteMs: number;
   /** Between two parts of the answer. */
   idleMs: number;
-  signal: AbortSignal;
+  life: Lifeline;
   /** Removed from whatever the provider says. */
   secrets: readonly string[];
 }
@@ -26,7 +27,7 @@ export interface UpstreamResponse {
   /**
    * The next bytes; null at the end. Reading slowly slows the provider.
    * @throws UpstreamBrokenError when the connection breaks or nothing comes for `idleMs`
-   * @throws the signal's reason when it aborts
+   * @throws the lifeline's reason when it ends
    */
   next(): Promise<Buffer | null>;
   /** Everything that is left, decompressed. */
@@ -41,7 +42,7 @@ export type UpstreamResult =
 
 /** The only way to a provider. */
 export interface UpstreamClient {
-  /** @throws the signal's reason when it aborts; every other failure is a value */
+  /** @throws the lifeline's reason when it ends; every other failure is a value */
   send(call: UpstreamCall): Promise<UpstreamResult>;
   close(): Promise<void>;
 }

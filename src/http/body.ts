@@ -1,13 +1,12 @@
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { WaybillError } from '../domain/errors.js';
 import type { JsonBody } from '../domain/task.js';
 import { JsonTextError, parseJsonBody } from '../wire/json-text.js';
 
-/** A client that sends its body slower than this is not waited for. */
-const BODY_TIMEOUT_MS = 60_000;
-
 /**
- * Reads a request's body, which is refused by its announced length before a byte of it is read.
+ * Reads a request's body, which is refused by its announced length before a byte of it is read. A client that is slow
+ * to send it is ended by the server's `requestTimeout`.
  * @throws WaybillError body_too_large, invalid_request
  */
 export async function readBody(req: IncomingMessage, limitBytes: number): Promise<Buffer> {
@@ -22,9 +21,7 @@ export async function readBody(req: IncomingMessage, limitBytes: number): Promis
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let size = 0;
-    const timer = setTimeout(() => settle(slow()), BODY_TIMEOUT_MS);
     const settle = (outcome: Buffer | WaybillError) => {
-      clearTimeout(timer);
       req.off('data', onData).off('end', onEnd).off('error', onBreak).off('close', onBreak);
       if (outcome instanceof WaybillError) reject(outcome);
       else resolve(outcome);
@@ -48,21 +45,20 @@ export async function readBody(req: IncomingMessage, limitBytes: number): Promis
 /** @throws WaybillError body_too_large, invalid_request */
 export async function readJsonBody(req: IncomingMessage, limitBytes: number): Promise<JsonBody> {
   const body = await readBody(req, limitBytes);
+  // Decoding would put a replacement character where the client had something else, and send that on.
+  if (!isUtf8(body)) throw unreadable("The request's body is not valid UTF-8.");
   try {
     return parseJsonBody(body.toString('utf8'));
   } catch (error) {
-    if (error instanceof JsonTextError)
-      throw new WaybillError('invalid_request', { message: error.message, cause: error });
+    if (error instanceof JsonTextError) throw unreadable(`The request's body is refused: ${error.message}.`, error);
     throw error;
   }
 }
 
-function tooLarge(limitBytes: number): WaybillError {
-  return new WaybillError('body_too_large', { message: `The request's body is larger than ${limitBytes} bytes.` });
+function unreadable(message: string, cause?: Error): WaybillError {
+  return new WaybillError('invalid_request', { message, param: 'body', cause });
 }
 
-function slow(): WaybillError {
-  return new WaybillError('invalid_request', {
-    message: `The request's body did not come within ${BODY_TIMEOUT_MS} ms.`,
-  });
+function tooLarge(limitBytes: number): WaybillError {
+  return new WaybillError('body_too_large', { message: `The request's body is larger than ${limitBytes} bytes.` });
 }

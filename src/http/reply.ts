@@ -9,36 +9,56 @@ import type { HttpContext } from './context.js';
 const KEEP_ALIVE_MS = 15_000;
 const KEEP_ALIVE = ': keep-alive\n\n';
 
+/** The name of the request, on every answer. */
+export function identityHeaders(ctx: HttpContext): Record<string, string> {
+  return { 'inference-id': ctx.state.inferenceId, 'x-request-id': ctx.state.inferenceId };
+}
+
 /** Which provider answered, and how often we had to ask. */
 export function answerHeaders(origin: AnswerOrigin): Record<string, string> {
-  const headers: Record<string, string> = { 'x-waybill-attempts': String(origin.attempts) };
-  if (origin.provider !== null) headers['x-waybill-provider'] = headerText(origin.provider);
-  if (origin.model !== null) headers['x-waybill-model'] = headerText(origin.model);
-  return { ...(origin.provider === null ? {} : headers), ...limitHeaders(origin.limits) };
+  const headers: Record<string, string> = {};
+  if (origin.provider !== null) {
+    headers['x-waybill-attempts'] = String(origin.attempts);
+    headers['x-waybill-provider'] = headerText(origin.provider);
+    if (origin.model !== null) headers['x-waybill-model'] = headerText(origin.model);
+  }
+  addLimitHeaders(headers, origin.limits);
+  return headers;
 }
 
 /** `x-ratelimit-*` of the shortest window of each kind; resets as OpenAI writes them, in seconds. */
-function limitHeaders(limits: readonly LimitSnapshot[]): Record<string, string> {
-  const headers: Record<string, string> = {};
+function addLimitHeaders(headers: Record<string, string>, limits: readonly LimitSnapshot[]): void {
   for (const kind of ['requests', 'tokens'] as const) {
-    const ofKind = limits.filter((limit) => limit.kind === kind);
-    if (ofKind.length === 0) continue;
-    const limit = ofKind.reduce((a, b) => ((b.windowMs ?? 0) < (a.windowMs ?? 0) ? b : a));
+    const limit = shortestOf(kind, limits);
+    if (limit === null) continue;
     headers[`x-ratelimit-limit-${kind}`] = String(limit.limit);
     headers[`x-ratelimit-remaining-${kind}`] = String(Math.max(0, limit.remaining));
     headers[`x-ratelimit-reset-${kind}`] = `${Math.ceil(limit.resetMs / 1_000)}s`;
   }
-  return headers;
+}
+
+function shortestOf(kind: LimitSnapshot['kind'], limits: readonly LimitSnapshot[]): LimitSnapshot | null {
+  let shortest: LimitSnapshot | null = null;
+  for (const limit of limits) {
+    if (limit.kind !== kind) continue;
+    if (shortest === null || (limit.windowMs ?? 0) < (shortest.windowMs ?? 0)) shortest = limit;
+  }
+  return shortest;
 }
 
 /** Sends a whole answer. */
 export function replyWithBody(ctx: HttpContext, answer: Extract<RoutedAnswer, { kind: 'body' }>): void {
-  ctx.status = 200;
-  ctx.set(answer.headers as Record<string, string>);
-  ctx.set(answerHeaders(answer.origin));
-  ctx.set('x-waybill-cost-nano-usd', answer.costNanoUsd === null ? 'unknown' : String(answer.costNanoUsd));
-  ctx.type = 'application/json';
-  ctx.body = answer.body;
+  // Written past koa's own response, whose setters check and look up each header again.
+  ctx.respond = false;
+  ctx.res.writeHead(200, {
+    ...identityHeaders(ctx),
+    ...answer.headers,
+    ...answerHeaders(answer.origin),
+    'x-waybill-cost-nano-usd': answer.costNanoUsd === null ? 'unknown' : String(answer.costNanoUsd),
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(answer.body),
+  });
+  ctx.res.end(answer.body);
 }
 
 /**
@@ -107,7 +127,7 @@ export class StreamReply implements StreamSink {
     this.#started = true;
     this.#ctx.respond = false;
     this.#res.writeHead(200, {
-      ...(this.#res.getHeaders() as Record<string, string>),
+      ...identityHeaders(this.#ctx),
       ...this.#headers,
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache',

@@ -1,6 +1,7 @@
 import type { Client, ClientDirectory } from '../domain/client.js';
-import { ClientGoneError, type Dispatcher, type RoutedRequest } from '../domain/dispatch.js';
+import type { Dispatcher, RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
+import type { Lifeline } from '../domain/lifeline.js';
 import type { TaskRequest } from '../domain/task.js';
 import { openTaskRequest } from '../wire/openai-request.js';
 import { readJsonBody } from './body.js';
@@ -9,6 +10,8 @@ import { replyWithBody, StreamReply } from './reply.js';
 
 const MAX_TAGS = 16;
 const MAX_TAG_CHARACTERS = 128;
+/** Longer than any model's name: it is compared with every other, and kept in the ledger. */
+const MAX_MODEL_CHARACTERS = 512;
 
 /** What the routed endpoints need; of the configuration that is current when the request arrives. */
 export interface RoutedParts {
@@ -22,30 +25,37 @@ export interface RoutedParts {
 /** Requests that have not ended. */
 export interface UnderWay {
   /** @throws WaybillError shutting_down while draining */
-  enter(): AbortController;
-  leave(controller: AbortController): void;
+  enter(): Lifeline;
+  leave(life: Lifeline): void;
 }
 
 /** One OpenAI-dialect endpoint: identify, read, validate, dispatch, reply. */
 export function routedEndpoint(task: 'chat' | 'completion' | 'embedding', endpoint: string, parts: () => RoutedParts) {
   return async (ctx: HttpContext): Promise<void> => {
     const { directory, dispatcher, bodyLimitBytes, underWay } = parts();
-    const controller = underWay.enter();
-    const onClose = () => {
-      if (!ctx.res.writableFinished) controller.abort(new ClientGoneError());
+    const life = underWay.enter();
+    let isHandled = false;
+    let isClosed = false;
+    // A stop waits until the answer is written out too, which is later than the handler's end.
+    const leaveWhenOver = () => {
+      if (isHandled && isClosed) underWay.leave(life);
     };
-    ctx.res.once('close', onClose);
+    // Comes after every answer too; then nothing is under way that could end.
+    ctx.res.once('close', () => {
+      isClosed = true;
+      life.clientLeft();
+      leaveWhenOver();
+    });
     try {
       const client = directory.identify(presentedKey(ctx));
       const body = await readJsonBody(ctx.req, bodyLimitBytes);
       const ask = openTaskRequest(task, body);
-      const request = routedRequest(ctx, { client, ask, endpoint, signal: controller.signal });
+      const request = routedRequest(ctx, { client, ask, endpoint, life });
       if (ask.stream) await replyStreaming(ctx, dispatcher, request);
       else replyWithBody(ctx, await wholeAnswer(dispatcher, request));
     } finally {
-      // A whole answer still has to be written: its end is the connection's business, not the upstream call's.
-      if (ctx.respond === false) ctx.res.off('close', onClose);
-      underWay.leave(controller);
+      isHandled = true;
+      leaveWhenOver();
     }
   };
 }
@@ -69,20 +79,27 @@ async function replyStreaming(ctx: HttpContext, dispatcher: Dispatcher, request:
 
 function routedRequest(
   ctx: HttpContext,
-  parts: { client: Client; ask: TaskRequest; endpoint: string; signal: AbortSignal },
+  parts: { client: Client; ask: TaskRequest; endpoint: string; life: Lifeline },
 ): RoutedRequest {
-  const { client, ask, endpoint, signal } = parts;
+  const { client, ask, endpoint, life } = parts;
   const region = ctx.req.headers['x-waybill-region'];
+  const model = ask.body.value['model'] as string;
+  if (model.length > MAX_MODEL_CHARACTERS) {
+    throw new WaybillError('invalid_request', {
+      message: `\`model\` is at most ${MAX_MODEL_CHARACTERS} characters long`,
+      param: 'model',
+    });
+  }
   return {
     inferenceId: ctx.state.inferenceId,
     receivedAt: ctx.state.receivedAt,
     client,
     endpoint,
-    model: ask.body.value['model'] as string,
+    model,
     ask,
     tags: tagsOf(ctx, client),
     region: typeof region === 'string' && region !== '' ? region : null,
-    signal,
+    life,
   };
 }
 

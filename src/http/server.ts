@@ -55,11 +55,9 @@ export function createHttpApp(options: HttpOptions): Koa<RequestState> {
   const { current } = options;
   const app = new Koa<RequestState>({ proxy: options.trustProxy });
   app.silent = true;
-  app.use(async (ctx, next) => {
+  app.use((ctx, next) => {
     ctx.state = { inferenceId: options.newId(), receivedAt: options.clock.now() };
-    ctx.set('Inference-Id', ctx.state.inferenceId);
-    ctx.set('x-request-id', ctx.state.inferenceId);
-    await next();
+    return next();
   });
   app.use(errorAnswers(options.logger));
   app.use(cors(options.cors));

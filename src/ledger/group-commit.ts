@@ -22,6 +22,9 @@ interface Waiting {
 
 /** Bounds how long one transaction holds up the event loop: about 20 ms. */
 const MAX_BATCH = 2_000;
+/** Of the requests under way, and no longer than so long. */
+const SHARE_TO_WAIT_FOR = 0.25;
+const MAX_GATHER_MS = 1;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2_000;
 
@@ -36,6 +39,9 @@ export class GroupCommit {
   /** Settlements that are owed: their writers have been told, the rows have not been written. */
   #owed: LedgerEntry[] = [];
   #scheduled = false;
+  /** Requests whose intent is written and whose end is not: what may still come to share a commit. */
+  #open = 0;
+  #waitingSince = 0;
   #failing = false;
   #closed = false;
   readonly #closing = new AbortController();
@@ -61,7 +67,10 @@ export class GroupCommit {
    */
   write(entry: LedgerEntry): Promise<void> {
     if (this.#closed) return Promise.reject(unavailable('the ledger is closed'));
+    if (entry.request !== undefined) this.#open += 1;
+    if (entry.requestSettlement !== undefined) this.#open -= 1;
     return new Promise((resolve, reject) => {
+      if (this.#queue.length === 0) this.#waitingSince = performance.now();
       this.#queue.push({ entry, resolve, reject });
       this.#schedule();
     });
@@ -88,9 +97,18 @@ export class GroupCommit {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#flush();
+      if (!this.#isWorthMore()) this.#flush();
       if (this.#queue.length > 0) this.#schedule();
     });
+  }
+
+  /**
+   * A commit costs as much as many rows, so under load it waits a few turns of the event loop for a share of the
+   * requests under way to join; alone, never.
+   */
+  #isWorthMore(): boolean {
+    if (this.#queue.length >= this.#open * SHARE_TO_WAIT_FOR) return false;
+    return performance.now() - this.#waitingSince < MAX_GATHER_MS;
   }
 
   #flush(): void {

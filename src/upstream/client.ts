@@ -51,7 +51,7 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
   }
 
   async function send(call: UpstreamCall): Promise<UpstreamResult> {
-    call.signal.throwIfAborted();
+    if (call.life.isEnded) throw call.life.reason;
     const { origin, path } = splitUrl(call.route.url);
     const exchange = new Exchange(call);
     poolFor(origin, call.connectMs).dispatch(
@@ -66,7 +66,7 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
     try {
       await exchange.started;
     } catch (error) {
-      if (call.signal.aborted) throw call.signal.reason;
+      if (call.life.isEnded) throw call.life.reason;
       return { ok: false, failure: failureFromError(error, { secrets: call.secrets }), stated: [] };
     }
     const stated = readStatedLimits(exchange.headers, clock.now());
@@ -101,7 +101,7 @@ function responseOf(exchange: Exchange, call: UpstreamCall, stated: UpstreamResp
     try {
       return await exchange.next();
     } catch (error) {
-      if (call.signal.aborted) throw call.signal.reason;
+      if (call.life.isEnded) throw call.life.reason;
       throw new UpstreamBrokenError(failureFromError(error, { secrets: call.secrets }), { cause: error });
     }
   }
@@ -164,7 +164,7 @@ async function errorBody(exchange: Exchange, call: UpstreamCall): Promise<Buffer
     }
   } catch {
     // The status is known, and says enough; only the client's own leaving changes what happens now.
-    if (call.signal.aborted) throw call.signal.reason;
+    if (call.life.isEnded) throw call.life.reason;
   }
   const body = Buffer.concat(parts, size);
   const decode = decompress[exchange.headers['content-encoding']?.toLowerCase() ?? ''];
@@ -182,7 +182,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   status = 0;
   headers: HeaderFields = {};
   readonly #call: UpstreamCall;
-  readonly #onAbort: () => void;
+  readonly #onEnd: () => void;
   #resolveStarted!: () => void;
   #rejectStarted!: (error: unknown) => void;
   #controller: Dispatcher.DispatchController | null = null;
@@ -199,8 +199,8 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#resolveStarted = resolve;
       this.#rejectStarted = reject;
     });
-    this.#onAbort = () => this.#fail(call.signal.reason);
-    call.signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#onEnd = () => this.#fail(call.life.reason);
+    call.life.onEnd(this.#onEnd);
     this.#timer = setTimeout(
       () => this.#fail(timeoutError('UND_ERR_HEADERS_TIMEOUT', `no answer within ${call.firstByteMs} ms`)),
       call.firstByteMs,
@@ -287,7 +287,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #finish(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
-    this.#call.signal.removeEventListener('abort', this.#onAbort);
+    this.#call.life.offEnd(this.#onEnd);
   }
 }
 

@@ -25,12 +25,12 @@ const lanes = Array.from({ length: 32 }, async (_, lane) => {
     if (lane % 4 === 2) {
       attempt = 2;
       await ledger.write({
-        attemptSettlement: anAttemptEnd({ inferenceId: id, outcome: 'failed', costNanoUsd: 100n }),
+        attemptSettlement: anAttemptEnd({ inferenceId: id, outcome: 'failed', costNanoUsd: 100n, components: [] }),
         attemptIntent: anAttempt({ inferenceId: id, attempt }),
       });
     }
     const cost = BigInt(next);
-    await ledger.write(settlementOf(id, { attempt: { attempt, costNanoUsd: cost } }));
+    await ledger.write(settlementOf(id, { attempt: { attempt, costNanoUsd: cost, components: [] } }));
     process.stdout.write(`=${id} ${attempt === 2 ? cost + 100n : cost}\n`);
   }
 });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { verifyLedgerFile } from '../../src/ledger/sqlite/maintenance.js';
 import { openSqliteReader } from '../../src/ledger/sqlite/reader.js';
 import { openSqliteLedger } from '../../src/ledger/sqlite/sqlite-ledger.js';
 import { silentLogger } from '../conformance/silent-logger.js';
@@ -68,6 +69,7 @@ describe('a ledger whose process is killed', () => {
     } finally {
       await ledger.close();
     }
+    expect(verifyLedgerFile(path)).toMatchObject({ ok: true, differences: [] });
   });
 
   it('is readable without being opened for writing first', async () => {

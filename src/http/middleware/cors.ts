@@ -12,10 +12,10 @@ export interface CorsSettings {
 
 /** Lets browsers of the listed origins in. `*` never goes with credentials: the config refuses that pair. */
 export function cors(settings: () => CorsSettings): Middleware<RequestState> {
-  return async (ctx, next) => {
+  return (ctx, next) => {
     const current = settings();
-    const origin = ctx.get('origin');
-    if (!current.enabled || origin === '') return next();
+    const { origin } = ctx.req.headers;
+    if (!current.enabled || origin === undefined) return next();
     ctx.vary('origin');
     if (!current.allowedOrigins.includes('*') && !current.allowedOrigins.includes(origin)) return next();
     ctx.set('access-control-allow-origin', current.allowedOrigins.includes('*') ? '*' : origin);
@@ -26,5 +26,6 @@ export function cors(settings: () => CorsSettings): Middleware<RequestState> {
     ctx.set('access-control-allow-headers', current.allowedHeaders.join(', '));
     ctx.set('access-control-max-age', String(current.maxAgeSeconds));
     ctx.status = 204;
+    return;
   };
 }

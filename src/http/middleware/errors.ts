@@ -3,13 +3,17 @@ import type { AnswerOrigin } from '../../domain/dispatch.js';
 import { WaybillError } from '../../domain/errors.js';
 import type { Logger } from '../../domain/ports.js';
 import type { RequestState } from '../context.js';
-import { answerHeaders } from '../reply.js';
+import { answerHeaders, identityHeaders } from '../reply.js';
+
+/** A path may be as long as a client likes. */
+const MAX_LOGGED_PATH = 200;
 
 /** The one place where an error becomes an answer. */
 export function errorAnswers(logger: Logger): Middleware<RequestState> {
   return async (ctx, next) => {
     try {
       await next();
+      if (ctx.respond !== false) ctx.set(identityHeaders(ctx));
     } catch (cause) {
       const error = cause instanceof WaybillError ? cause : fromUnknown(cause);
       if (error.code === 'internal_error') {
@@ -20,7 +24,22 @@ export function errorAnswers(logger: Logger): Middleware<RequestState> {
       }
       if (ctx.res.headersSent || ctx.respond === false) return;
       const { origin } = error as { origin?: AnswerOrigin };
+      // What was dispatched has its line already. The message may quote a prompt: only the code is logged.
+      if (origin === undefined) {
+        const { method, path } = ctx;
+        logger.info(
+          {
+            inferenceId: ctx.state.inferenceId,
+            method,
+            path: path.slice(0, MAX_LOGGED_PATH),
+            status: error.status,
+            errorCode: error.code,
+          },
+          'request refused',
+        );
+      }
       ctx.status = error.status;
+      ctx.set(identityHeaders(ctx));
       if (origin !== undefined) ctx.set(answerHeaders(origin));
       for (const [name, value] of Object.entries(errorHeaders(error))) ctx.set(name, value);
       ctx.body = error.toBody();

@@ -79,6 +79,7 @@ function decoded(id: string): string {
   } catch (cause) {
     throw new WaybillError('invalid_request', {
       message: 'The model id in the path is not valid percent-encoding.',
+      param: 'model',
       cause,
     });
   }

@@ -1,22 +1,23 @@
 import type { Database, Statement } from 'better-sqlite3';
-import type {
-  AttemptIntent,
-  AttemptSettlement,
-  LedgerEntry,
-  PriceRecord,
-  RequestIntent,
-  RequestSettlement,
-} from '../../domain/ledger.js';
+import type { AttemptIntent, LedgerEntry, PriceRecord, RequestIntent, RequestSettlement } from '../../domain/ledger.js';
 import type { NanoUsd } from '../../domain/money.js';
-import type { CostComponent } from '../../domain/pricing.js';
+import { ChainWriter } from './chain.js';
+import {
+  amount,
+  attemptCells,
+  type OpenAttempt,
+  type OpenRequest,
+  requestCells,
+  settlementValues,
+  toOpenAttempt,
+  toOpenRequest,
+  wellFormed,
+} from './open-rows.js';
 import { WRITE_SQL } from './write-sql.js';
 
 /** A request's end as the ledger takes it: one whose process died has no status. */
 export type AnyRequestSettlement = Omit<RequestSettlement, 'status'> & { status: number | null };
 export type AnyEntry = Omit<LedgerEntry, 'requestSettlement'> & { requestSettlement?: AnyRequestSettlement };
-
-/** The largest amount SQLite's integers hold: nine billion dollars. */
-const MAX_AMOUNT = 2n ** 63n - 1n;
 
 type Statements = { [K in keyof typeof WRITE_SQL]: Statement<unknown[]> };
 
@@ -25,12 +26,13 @@ export class BatchWriter {
   readonly #db: Database;
   readonly #processId: number;
   readonly #statements: Statements;
-  /** Rowids of requests in flight, so that settling need not search. */
-  readonly #open = new Map<string, number>();
+  readonly #chain: ChainWriter;
+  readonly #open = new Map<string, OpenRequest>();
 
   constructor(db: Database, processId: number) {
     this.#db = db;
     this.#processId = processId;
+    this.#chain = new ChainWriter(db);
     this.#statements = Object.fromEntries(
       Object.entries(WRITE_SQL).map(([name, sql]) => [name, db.prepare<unknown[]>(sql)]),
     ) as Statements;
@@ -47,7 +49,7 @@ export class BatchWriter {
       this.#forgetSettled(entries);
       return entries.map(() => null);
     } catch (error) {
-      this.#forgetNew(entries);
+      this.#forget(entries);
       if (!isOneEntrysFault(error)) throw error;
     }
     // One of them is wrong: again, each by itself.
@@ -57,7 +59,7 @@ export class BatchWriter {
         for (const index of inOrder(entries)) results[index] = this.#writeAlone(entries[index] as AnyEntry);
       });
     } catch (error) {
-      this.#forgetNew(entries);
+      this.#forget(entries);
       throw error;
     }
     this.#forgetSettled(entries);
@@ -68,7 +70,7 @@ export class BatchWriter {
     this.#transaction(() => {
       for (const price of prices) {
         const { id, origin, effectiveFrom, configGeneration, content } = price;
-        this.#statements.insertPrice.run(id, origin, effectiveFrom, configGeneration, content);
+        this.#statements.insertPrice.run(id, origin, Math.floor(effectiveFrom), configGeneration, content);
       }
     });
   }
@@ -77,8 +79,10 @@ export class BatchWriter {
     this.#statements.begin.run();
     try {
       body();
+      this.#chain.write();
       this.#statements.commit.run();
     } catch (error) {
+      this.#chain.drop(0);
       // A full disk makes SQLite roll back by itself.
       if (this.#db.inTransaction) this.#statements.rollback.run();
       throw error;
@@ -95,6 +99,7 @@ export class BatchWriter {
   }
 
   #writeAlone(entry: AnyEntry): Error | null {
+    const links = this.#chain.pending;
     this.#statements.savepoint.run();
     try {
       this.#writeIntents(entry);
@@ -106,132 +111,142 @@ export class BatchWriter {
       if (!isOneEntrysFault(error)) throw error;
       this.#statements.rollbackTo.run();
       this.#statements.release.run();
-      this.#forgetNew([entry]);
+      this.#chain.drop(links);
+      this.#forget([entry]);
       return error as Error;
     }
   }
 
-  #writeIntents(entry: AnyEntry): void {
-    const { request, attemptIntent } = entry;
+  #writeIntents({ request, attemptIntent }: AnyEntry): void {
     if (request !== undefined) {
       const first = attemptIntent?.inferenceId === request.inferenceId ? attemptIntent.attempt : 0;
       this.#insertRequest(request, first);
     }
-    if (attemptIntent !== undefined) this.#insertAttempt(attemptIntent, request?.inferenceId);
+    if (attemptIntent !== undefined) this.#insertAttempt(attemptIntent);
   }
 
   #insertRequest(request: RequestIntent, attempts: number): void {
+    const open = toOpenRequest(request, this.#processId, attempts);
     const result = this.#statements.insertRequest.run(
-      request.inferenceId,
-      Math.floor(request.receivedAt),
-      this.#processId,
-      request.configGeneration,
-      request.client,
-      tagsText(request.tags),
-      request.endpoint,
-      request.task,
-      request.model,
-      request.region,
-      request.stream ? 1 : 0,
+      open.inference_id,
+      open.received_at,
+      open.process_id,
+      open.config_generation,
+      open.client,
+      open.tags,
+      open.endpoint,
+      open.task,
+      open.model,
+      open.region,
+      open.stream,
       attempts,
     );
     // Written before: the first one stands.
-    if (result.changes === 1) this.#open.set(request.inferenceId, Number(result.lastInsertRowid));
+    if (result.changes === 0) return;
+    open.id = Number(result.lastInsertRowid);
+    this.#open.set(open.inference_id, open);
   }
 
-  #insertAttempt(intent: AttemptIntent, countedFor: string | undefined): void {
-    const requestId = this.#idOf(intent.inferenceId);
-    this.#statements.insertAttempt.run(
-      requestId,
+  #insertAttempt(intent: AttemptIntent): void {
+    const request = this.#requestOf(intent.inferenceId);
+    const held = amount(intent.heldNanoUsd);
+    const open = toOpenAttempt(intent, held);
+    const { changes } = this.#statements.insertAttempt.run(
+      request.id,
       intent.attempt,
-      Math.floor(intent.sentAt),
-      intent.provider,
-      intent.providerModel,
-      intent.key,
-      intent.region,
-      amount(intent.heldNanoUsd),
+      open.sent_at,
+      open.provider,
+      open.provider_model,
+      open.key,
+      open.region,
+      held,
       intent.priceId,
     );
-    if (countedFor !== intent.inferenceId) this.#statements.countAttempt.run(intent.attempt, requestId);
+    if (changes === 1) request.sent.set(intent.attempt, open);
+    if (intent.attempt <= request.attempts) return;
+    this.#statements.countAttempt.run(intent.attempt, request.id);
+    request.attempts = intent.attempt;
   }
 
-  #writeAttemptEnd(entry: AnyEntry): void {
-    if (entry.attemptSettlement !== undefined) this.#settleAttempt(entry.attemptSettlement);
-  }
-
-  #settleAttempt(end: AttemptSettlement): void {
-    const requestId = this.#idOf(end.inferenceId);
-    const counts = end.usage?.counts;
-    const cost = amount(end.costNanoUsd);
-    const isTooLarge = cost === null && end.costNanoUsd !== null;
-    const { changes } = this.#statements.settleAttempt.run(
-      Math.floor(end.endedAt),
-      end.firstByteAt === null ? null : Math.floor(end.firstByteAt),
-      end.outcome,
-      end.status,
-      end.errorCode,
-      cost,
-      isTooLarge ? 'too-large' : end.unpricedReason,
-      end.priceId,
-      end.usage?.source ?? null,
-      counts?.input ?? null,
-      counts?.cachedInput ?? null,
-      counts?.cacheWrite ?? null,
-      counts?.output ?? null,
-      counts?.reasoning ?? null,
-      counts?.audioInput ?? null,
-      counts?.audioOutput ?? null,
-      counts?.images ?? null,
-      counts?.characters ?? null,
-      counts?.audioMs ?? null,
-      counts?.searchUnits ?? null,
-      end.providerCostUsd,
-      componentsText(end.components),
-      requestId,
-      end.attempt,
-    );
-    if (changes === 1) return;
-    if (this.#statements.hasAttempt.get(requestId, end.attempt) === undefined) {
-      throw new UnknownRowError(`attempt ${end.attempt} of ${end.inferenceId} has no intent`);
-    }
-  }
-
-  #writeRequestEnd(entry: AnyEntry): void {
-    const end = entry.requestSettlement;
+  #writeAttemptEnd({ attemptSettlement: end }: AnyEntry): void {
     if (end === undefined) return;
-    const requestId = this.#idOf(end.inferenceId);
-    this.#statements.settleRequest.run(
-      Math.floor(end.endedAt),
-      end.outcome,
-      end.status,
-      end.errorCode,
-      amount(this.#costOf(requestId)),
-      end.decision == null ? null : JSON.stringify(end.decision),
-      requestId,
+    const request = this.#requestOf(end.inferenceId);
+    const open = this.#attemptOf(request, end.attempt);
+    const cost = amount(end.costNanoUsd);
+    const values = settlementValues(end, cost);
+    const { changes } = this.#statements.settleAttempt.run(...values, request.id, end.attempt);
+    // Settled before: the first settlement stands.
+    if (changes === 0) return;
+    open.cost = cost;
+    this.#chain.add({
+      receivedAt: request.received_at,
+      requestId: request.id,
+      attempt: end.attempt,
+      cells: attemptCells(request.id, end.attempt, open, values),
+    });
+  }
+
+  #writeRequestEnd({ requestSettlement: end }: AnyEntry): void {
+    if (end === undefined) return;
+    const request = this.#requestOf(end.inferenceId);
+    const cost = amount(this.#costOf(request));
+    const endedAt = Math.floor(end.endedAt);
+    const decision = end.decision == null ? null : JSON.stringify(end.decision);
+    const { outcome, status } = end;
+    const errorCode = wellFormed(end.errorCode);
+    const { changes } = this.#statements.settleRequest.run(
+      endedAt,
+      outcome,
+      status,
+      errorCode,
+      cost,
+      decision,
+      request.id,
     );
+    if (changes === 0) return;
+    this.#chain.add({
+      receivedAt: request.received_at,
+      requestId: request.id,
+      attempt: 0,
+      cells: requestCells(request, { endedAt, outcome, status, errorCode, cost, decision }),
+    });
   }
 
   /** The sum over the attempts as they were written; null when one of them is unknown, 0 when nothing was sent. */
-  #costOf(requestId: number): NanoUsd | null {
+  #costOf(request: OpenRequest): NanoUsd | null {
+    const only = request.attempts === 1 ? request.sent.get(1)?.cost : undefined;
+    if (only !== undefined) return only;
     let sum = 0n;
-    for (const row of this.#statements.attemptCosts.iterate(requestId)) {
-      const cost = row as bigint | null;
+    for (const cost of this.#statements.attemptCosts.all(request.id) as Array<bigint | null>) {
       if (cost === null) return null;
       sum += cost;
     }
     return sum;
   }
 
-  #idOf(inferenceId: string): number {
+  #requestOf(inferenceId: string): OpenRequest {
     const known = this.#open.get(inferenceId);
     if (known !== undefined) return known;
-    const row = this.#statements.findRequest.get(inferenceId) as { id: number } | undefined;
+    const row = this.#statements.findRequest.get(inferenceId) as Omit<OpenRequest, 'sent'> | undefined;
     if (row === undefined) throw new UnknownRowError(`request ${inferenceId} has no intent`);
-    return row.id;
+    return { ...row, sent: new Map() };
   }
 
-  #forgetNew(entries: readonly AnyEntry[]): void {
-    for (const { request } of entries) if (request !== undefined) this.#open.delete(request.inferenceId);
+  #attemptOf(request: OpenRequest, attempt: number): OpenAttempt {
+    const known = request.sent.get(attempt);
+    if (known !== undefined) return known;
+    const row = this.#statements.findAttempt.get(request.id, attempt) as OpenAttempt | undefined;
+    if (row === undefined) throw new UnknownRowError(`attempt ${attempt} of ${request.inference_id} has no intent`);
+    return row;
+  }
+
+  /** What a transaction that failed said of these is not so: they are read again when they are needed. */
+  #forget(entries: readonly AnyEntry[]): void {
+    for (const { request, attemptIntent, attemptSettlement } of entries) {
+      if (request !== undefined) this.#open.delete(request.inferenceId);
+      if (attemptIntent !== undefined) this.#open.delete(attemptIntent.inferenceId);
+      if (attemptSettlement !== undefined) this.#open.delete(attemptSettlement.inferenceId);
+    }
   }
 
   #forgetSettled(entries: readonly AnyEntry[]): void {
@@ -257,21 +272,4 @@ function isOneEntrysFault(error: unknown): boolean {
   if (error instanceof UnknownRowError || error instanceof TypeError || error instanceof RangeError) return true;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(code);
-}
-
-/** An amount the column can hold; what is beyond it is unknown rather than wrong. */
-function amount(nanoUsd: NanoUsd | null): NanoUsd | null {
-  return nanoUsd === null || nanoUsd > MAX_AMOUNT || nanoUsd < -MAX_AMOUNT ? null : nanoUsd;
-}
-
-function tagsText(tags: Readonly<Record<string, string>>): string | null {
-  for (const _ in tags) return JSON.stringify(tags);
-  return null;
-}
-
-/** `[["input",12,"150000000"]]`: class, units, nano-USD per million units. */
-function componentsText(components: readonly CostComponent[]): string | null {
-  if (components.length === 0) return null;
-  const lines = components.map((line) => `["${line.class}",${line.units},"${line.ratePerMillion}"]`);
-  return `[${lines.join(',')}]`;
 }

@@ -43,7 +43,7 @@ export function openForReading(path: string): Database.Database {
       if (application !== APPLICATION_ID) throw new UserError(`${path} is not a Waybill ledger: it is empty`);
       if (version < SCHEMA_VERSION) {
         throw new UserError(
-          `${path} has schema ${version}, this Waybill reads ${SCHEMA_VERSION}; run \`waybill ledger migrate\` or start the daemon once`,
+          `${path} has schema ${version}, this Waybill reads ${SCHEMA_VERSION}; start the daemon once, which brings it up to date`,
         );
       }
     });

@@ -18,7 +18,14 @@ export const WRITE_SQL = {
       region, stream, outcome, attempts)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'in_flight', ?) ON CONFLICT (inference_id) DO NOTHING`,
 
-  findRequest: 'SELECT id FROM requests WHERE inference_id = ?',
+  findRequest: `
+    SELECT id, inference_id, received_at, process_id, config_generation, client, tags, endpoint, task, model, region,
+      stream, attempts
+    FROM requests WHERE inference_id = ?`,
+
+  findAttempt: `
+    SELECT sent_at, provider, provider_model, key, region, CAST(held_nano_usd AS TEXT) AS held
+    FROM attempts WHERE request_id = ? AND attempt = ?`,
 
   insertAttempt: `
     INSERT INTO attempts (request_id, attempt, sent_at, provider, provider_model, key, region, outcome, held_nano_usd,
@@ -28,13 +35,11 @@ export const WRITE_SQL = {
   countAttempt: 'UPDATE requests SET attempts = max(attempts, ?) WHERE id = ?',
 
   settleAttempt: `
-    UPDATE attempts SET ended_at = ?, first_byte_at = ?, outcome = ?, status = ?, error_code = ?, cost_nano_usd = ?,
+    UPDATE attempts SET first_byte_at = ?, ended_at = ?, outcome = ?, status = ?, error_code = ?, cost_nano_usd = ?,
       unpriced_reason = ?, price_id = ?, usage_source = ?, input = ?, cached_input = ?, cache_write = ?, output = ?,
       reasoning = ?, audio_input = ?, audio_output = ?, images = ?, characters = ?, audio_ms = ?, search_units = ?,
       provider_cost_usd = ?, components = ?
     WHERE request_id = ? AND attempt = ? AND outcome = 'in_flight'`,
-
-  hasAttempt: 'SELECT 1 FROM attempts WHERE request_id = ? AND attempt = ?',
 
   attemptCosts: 'SELECT cost_nano_usd FROM attempts WHERE request_id = ? ORDER BY attempt',
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/domain/errors.js';
-import { SCHEMA_VERSION } from '../../../src/ledger/migrations/migrate.js';
+import { requestsAndAttempts } from '../../../src/ledger/migrations/0001-requests-and-attempts.js';
+import { APPLICATION_ID, SCHEMA_VERSION } from '../../../src/ledger/migrations/migrate.js';
 import { openSqliteReader } from '../../../src/ledger/sqlite/reader.js';
 import { openSqliteLedger } from '../../../src/ledger/sqlite/sqlite-ledger.js';
 import { intentOf, settlementOf } from '../../conformance/ledger-entries.js';
@@ -68,6 +69,17 @@ describe('a SQLite ledger file', () => {
     const db = new Database(path);
     expect(db.pragma('user_version', { simple: true })).toBe(SCHEMA_VERSION + 1);
     db.close();
+  });
+
+  it('from the past is brought up to date by the writer, its rows kept, and refused by the reader before', async () => {
+    edit(requestsAndAttempts);
+    edit(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 1`);
+    edit("INSERT INTO prices VALUES ('price-1', 'config:x', 1, 1, '{}')");
+    expect(complaint(() => openSqliteReader(path))).toMatch(/has schema 1, .*start the daemon once/);
+    const ledger = open();
+    await ledger.write(intentOf('a'));
+    expect(ledger.reader().getRequest('a')?.prices).toHaveLength(1);
+    await ledger.close();
   });
 
   it('of another program is refused', () => {

@@ -1,0 +1,184 @@
+import type { AttemptIntent, AttemptSettlement, Outcome, RequestIntent } from '../../domain/ledger.js';
+import type { NanoUsd } from '../../domain/money.js';
+import type { CostComponent } from '../../domain/pricing.js';
+import type { Cell } from './chain.js';
+
+/** What is known of a request in flight, as its row has it, so that settling need not read it again. */
+export interface OpenRequest {
+  id: number;
+  inference_id: string;
+  received_at: number;
+  process_id: number;
+  config_generation: number;
+  client: string;
+  tags: string | null;
+  endpoint: string;
+  task: string;
+  model: string;
+  region: string | null;
+  stream: number;
+  attempts: number;
+  sent: Map<number, OpenAttempt>;
+}
+
+export interface OpenAttempt {
+  sent_at: number;
+  provider: string;
+  provider_model: string;
+  key: string | null;
+  region: string | null;
+  held: string | null;
+  /** Absent until it is settled. */
+  cost?: NanoUsd | null;
+}
+
+export function toOpenRequest(request: RequestIntent, processId: number, attempts: number): OpenRequest {
+  return {
+    id: 0,
+    inference_id: request.inferenceId,
+    received_at: Math.floor(request.receivedAt),
+    process_id: processId,
+    config_generation: request.configGeneration,
+    client: wellFormed(request.client),
+    tags: tagsText(request.tags),
+    endpoint: request.endpoint,
+    task: request.task,
+    model: wellFormed(request.model),
+    region: wellFormed(request.region),
+    stream: request.stream ? 1 : 0,
+    attempts,
+    sent: new Map(),
+  };
+}
+
+export function toOpenAttempt(intent: AttemptIntent, held: NanoUsd | null): OpenAttempt {
+  return {
+    sent_at: Math.floor(intent.sentAt),
+    provider: intent.provider,
+    provider_model: wellFormed(intent.providerModel),
+    key: intent.key,
+    region: wellFormed(intent.region),
+    held: held === null ? null : held.toString(),
+  };
+}
+
+/** What settling writes into a row of `attempts`, in the order of the statement. */
+export function settlementValues(end: AttemptSettlement, cost: NanoUsd | null): Array<Cell | bigint> {
+  const isTooLarge = cost === null && end.costNanoUsd !== null;
+  const counts = end.usage?.counts;
+  return [
+    end.firstByteAt === null ? null : Math.floor(end.firstByteAt),
+    Math.floor(end.endedAt),
+    end.outcome,
+    end.status,
+    wellFormed(end.errorCode),
+    cost,
+    isTooLarge ? 'too-large' : end.unpricedReason,
+    end.priceId,
+    end.usage?.source ?? null,
+    counts?.input ?? null,
+    counts?.cachedInput ?? null,
+    counts?.cacheWrite ?? null,
+    counts?.output ?? null,
+    counts?.reasoning ?? null,
+    counts?.audioInput ?? null,
+    counts?.audioOutput ?? null,
+    counts?.images ?? null,
+    counts?.characters ?? null,
+    counts?.audioMs ?? null,
+    counts?.searchUnits ?? null,
+    wellFormed(end.providerCostUsd),
+    componentsText(end.components),
+  ];
+}
+
+/** A settled row of `attempts` as `ATTEMPT_CELLS` reads it. */
+export function attemptCells(
+  requestId: number,
+  attempt: number,
+  open: OpenAttempt,
+  settlement: ReadonlyArray<Cell | bigint>,
+): Cell[] {
+  const [firstByteAt, endedAt, outcome, status, errorCode, cost, ...others] = settlement.map((value) =>
+    typeof value === 'bigint' ? value.toString() : value,
+  ) as [Cell, Cell, Cell, Cell, Cell, Cell, ...Cell[]];
+  return [
+    requestId,
+    attempt,
+    open.sent_at,
+    firstByteAt,
+    endedAt,
+    open.provider,
+    open.provider_model,
+    open.key,
+    open.region,
+    outcome,
+    status,
+    errorCode,
+    open.held,
+    cost,
+    ...others,
+  ];
+}
+
+/** A settled row of `requests` as `REQUEST_CELLS` reads it. */
+export function requestCells(
+  request: OpenRequest,
+  end: {
+    endedAt: number;
+    outcome: Outcome;
+    status: number | null;
+    errorCode: string | null;
+    cost: NanoUsd | null;
+    decision: string | null;
+  },
+): Cell[] {
+  return [
+    request.inference_id,
+    request.received_at,
+    end.endedAt,
+    request.process_id,
+    request.config_generation,
+    request.client,
+    request.tags,
+    request.endpoint,
+    request.task,
+    request.model,
+    request.region,
+    request.stream,
+    end.outcome,
+    end.status,
+    end.errorCode,
+    request.attempts,
+    end.cost === null ? null : end.cost.toString(),
+    end.decision,
+  ];
+}
+
+/** The largest amount SQLite's integers hold: nine billion dollars. */
+const MAX_AMOUNT = 2n ** 63n - 1n;
+
+/** An amount the column can hold; what is beyond it is unknown rather than wrong. */
+export function amount(nanoUsd: NanoUsd | null): NanoUsd | null {
+  return nanoUsd === null || nanoUsd > MAX_AMOUNT || nanoUsd < -MAX_AMOUNT ? null : nanoUsd;
+}
+
+/**
+ * Half a surrogate pair is no character: it becomes U+FFFD here, before SQLite makes of it what it may. Names and error
+ * codes come from outside.
+ */
+export function wellFormed<T extends string | null>(text: T): T {
+  return typeof text === 'string' && /[\ud800-\udfff]/.test(text) ? (Buffer.from(text).toString() as T) : text;
+}
+
+function tagsText(tags: Readonly<Record<string, string>>): string | null {
+  for (const _ in tags) return JSON.stringify(tags);
+  return null;
+}
+
+/** `[["input",12,"150000000"]]`: class, units, nano-USD per million units. */
+function componentsText(components: readonly CostComponent[]): string | null {
+  if (components.length === 0) return null;
+  const lines = components.map((line) => `["${line.class}",${line.units},"${line.ratePerMillion}"]`);
+  return `[${lines.join(',')}]`;
+}
