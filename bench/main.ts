@@ -20,7 +20,7 @@ Loads a fixed upstream through a bare node:http + undici proxy and through Waybi
   --record           add a line to bench/RESULTS.md
   --help
 
-Exit code 1 when a goal is missed by more than the run's own noise.
+Exit code 1 when a goal is missed by more than the run's own noise; a quick run only shows the figures.
 `;
 
 const { values, positionals } = parseArgs({
@@ -87,7 +87,8 @@ async function runScenarios(scenarios: readonly Scenario[]): Promise<number> {
   if (values.json) print(JSON.stringify({ rounds, timing, results, goals }, null, 2));
   else print(`\n${table(results)}\n\n${goalLines(goals)}`);
   if (values.record) record(summary(goals));
-  return goals.some(({ verdict }) => verdict === 'missed') ? 1 : 0;
+  // A quick run shows that everything runs; its turns are too short to judge by.
+  return !values.quick && goals.some(({ verdict }) => verdict === 'missed') ? 1 : 0;
 }
 
 async function runMemory(requests: number): Promise<number> {

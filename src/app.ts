@@ -2,15 +2,18 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from './composition/clock.js';
 import { buildGeneration, type Foundation, type Generation, providerStatus } from './composition/generation.js';
+import { openIdempotency } from './composition/idempotency.js';
 import { createIdSource } from './composition/ids.js';
 import { InFlight } from './composition/in-flight.js';
 import { createObserver } from './composition/observer.js';
+import { quoteOffline } from './composition/offline-quotes.js';
 import { priceRecord } from './composition/prices.js';
 import { keyScopes } from './composition/providers.js';
 import type { Config } from './config/config.js';
 import { maskedConfig } from './config/masked.js';
 import { parseConfigText } from './config/parse.js';
 import { UserError } from './domain/errors.js';
+import type { Idempotency } from './domain/idempotency.js';
 import type { Ledger } from './domain/ledger.js';
 import { costReportAnswer } from './http/admin/reports.js';
 import { requestDetailAnswer, requestListAnswer } from './http/admin/requests.js';
@@ -20,6 +23,7 @@ import { openSqliteReader } from './ledger/sqlite/reader.js';
 import { openSqliteLedger } from './ledger/sqlite/sqlite-ledger.js';
 import { createLimiter } from './limits/limiter.js';
 import { createMeter } from './metering/meter.js';
+import { billingAnswer, parseRequestIds } from './partner/billing.js';
 import { adapters } from './providers/registry.js';
 import { type RunningSandbox, startSandbox } from './providers/sandbox/server.js';
 import { costReports } from './reports/cost-report.js';
@@ -61,6 +65,8 @@ export async function startApp({ config, env }: AppOptions): Promise<RunningApp>
     const metrics = createMetrics();
     const ledger = openLedger(config, logger);
     undo.push(() => ledger.close());
+    const { idempotency, close } = openIdempotency(config, logger);
+    undo.push(close);
     const foundation = buildFoundation({ config, ledger, logger, metrics });
     undo.push(
       () => foundation.client.close(),
@@ -73,7 +79,7 @@ export async function startApp({ config, env }: AppOptions): Promise<RunningApp>
       generation.providers.prices.map((price) => priceRecord(price, systemClock.now(), generation.number)),
     );
     const inFlight = new InFlight();
-    const server = createHttpServer({ generation, foundation, inFlight, ledger, metrics, logger, env });
+    const server = createHttpServer({ generation, foundation, idempotency, inFlight, ledger, metrics, logger, env });
     await listen(server, config);
     undo.push(() => closeServer(server));
     const recovered = ledger.recovered();
@@ -134,6 +140,7 @@ async function startSandboxIfUsed(config: Config): Promise<RunningSandbox | null
 interface ServerParts {
   generation: Generation;
   foundation: Foundation;
+  idempotency: Idempotency;
   inFlight: InFlight;
   ledger: Ledger;
   metrics: Metrics;
@@ -183,13 +190,17 @@ function createHttpServer(parts: ServerParts): Server {
   return server;
 }
 
-function httpParts({ generation, foundation, inFlight, ledger, metrics, env }: ServerParts): HttpParts {
-  const { config, directory, dispatcher, router } = generation;
+function httpParts({ generation, foundation, idempotency, inFlight, ledger, metrics, env }: ServerParts): HttpParts {
+  const { config, directory, dispatcher, router, pricer } = generation;
   const reader = ledger.reader();
   return {
     directory,
     dispatcher,
+    idempotency,
     router,
+    pricer,
+    hasProvider: (id) => config.providers.some((provider) => provider.id === id),
+    billing: (body, filter) => billingAnswer(reader, parseRequestIds(body), filter),
     underWay: inFlight,
     bodyLimitBytes: config.server.bodyLimitBytes,
     health: foundation.health,
@@ -268,5 +279,6 @@ export const offlineTools = {
   reports: costReports,
   openReader: openSqliteReader,
   startSandbox,
+  quoteOffline,
   knownTypes: adapters,
 };

@@ -1,8 +1,10 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { offlineTools } from './app.js';
 import { benchCommand } from './commands/bench.js';
 import { checkCommand } from './commands/check.js';
+import { type PriceOptions, priceCommand } from './commands/price.js';
 import { type ReportOptions, reportCommand } from './commands/report.js';
 import { sandboxCommand } from './commands/sandbox.js';
 import { schemaCommand } from './commands/schema.js';
@@ -95,6 +97,25 @@ function program(done: (code: number) => void): Command {
       const { reports, openReader } = offlineTools;
       const io = { out: (text: string) => void stdout.write(text), err: (text: string) => void stderr.write(text) };
       done(await reportCommand(options, io, { reports, openReader, ledgerOfConfig, now: () => Date.now() }));
+    });
+
+  waybill
+    .command('price')
+    .description('what a request would cost and where it would go; nothing is sent')
+    .argument('[file]', 'the request’s body, JSON; - for standard input')
+    .option('--endpoint <name>', 'chat/completions, completions or embeddings (default: chat/completions)')
+    .option('--model <name>', 'instead of a file: the model …')
+    .option('--prompt <text>', '… and the prompt')
+    .option('--max-tokens <count>', 'the most output tokens')
+    .option('--client <id>', 'as this client of api_keys')
+    .option('--region <name>', 'only targets of this region')
+    .option('--json', 'as JSON')
+    .option('--config <file>', 'the config file')
+    .addHelpText('after', '\nExample:\n  waybill price --model sandbox-small --prompt "Hello there" --max-tokens 100')
+    .action(async (file: string | undefined, options: PriceOptions) => {
+      const { knownTypes, quoteOffline: quote } = offlineTools;
+      const tools = { knownTypes, env, quote, readInput: () => readFileSync(0, 'utf8') };
+      done(await priceCommand(file, options, { print, warn }, tools));
     });
 
   waybill

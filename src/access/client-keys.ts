@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import type { Client, ClientDirectory } from '../domain/client.js';
 import { WaybillError } from '../domain/errors.js';
 import type { Clock } from '../domain/ports.js';
@@ -24,9 +24,9 @@ export function createClientDirectory(known: readonly KnownClient[], clock: Cloc
           message: 'No API key was given. Send it as `Authorization: Bearer <key>`.',
         });
       }
-      const hash = createHash('sha256').update(presentedKey).digest();
-      const entry = byHash.get(hash.toString('hex'));
-      if (entry === undefined || !timingSafeEqual(entry.hash, hash)) {
+      const hex = hash('sha256', presentedKey, 'hex');
+      const entry = byHash.get(hex);
+      if (entry === undefined || !timingSafeEqual(entry.hash, Buffer.from(hex, 'hex'))) {
         throw new WaybillError('invalid_api_key', { message: 'The API key is not known.' });
       }
       if (entry.expiresAt !== null && clock.now() >= entry.expiresAt) {

@@ -8,13 +8,7 @@ const EVERYTHING = { allowedProviders: ['*'], allowedModels: ['*'], region: null
 /** Who may ask, as the config says; without `api_keys` everybody on this machine, as the client `open`. */
 export function buildDirectory(clients: readonly ClientConfig[] | null, clock: Clock): ClientDirectory {
   if (clients === null) {
-    return createOpenDirectory({
-      id: 'open',
-      access: EVERYTHING,
-      limits: { id: 'client:open', settings: {} },
-      tags: {},
-      hasBudget: false,
-    });
+    return createOpenDirectory(openClient());
   }
   return createClientDirectory(
     clients.map((config) => ({ client: clientOf(config), keySha256: config.keySha256, expiresAt: config.expiresAt })),
@@ -22,7 +16,18 @@ export function buildDirectory(clients: readonly ClientConfig[] | null, clock: C
   );
 }
 
-function clientOf(config: ClientConfig): Client {
+/** A client that may use everything, without limits. */
+export function openClient(): Client {
+  return {
+    id: 'open',
+    access: EVERYTHING,
+    limits: { id: 'client:open', settings: {} },
+    tags: {},
+    hasBudget: false,
+  };
+}
+
+export function clientOf(config: ClientConfig): Client {
   return {
     id: config.id,
     access: { allowedProviders: config.allowedProviders, allowedModels: config.allowedModels, region: config.region },

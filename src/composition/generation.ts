@@ -1,7 +1,6 @@
 import { type BudgetMemory, createBudgets } from '../access/budgets.js';
 import type { Config } from '../config/config.js';
 import { createDispatcher } from '../dispatch/dispatcher.js';
-import { scopesOf } from '../dispatch/lease.js';
 import type { Budgets } from '../domain/budget.js';
 import type { ClientDirectory } from '../domain/client.js';
 import type { Dispatcher, Observer } from '../domain/dispatch.js';
@@ -10,15 +9,15 @@ import type { Limiter } from '../domain/limit.js';
 import type { Meter } from '../domain/metering.js';
 import type { NanoUsd } from '../domain/money.js';
 import type { Clock, Logger, Random } from '../domain/ports.js';
+import type { Pricer } from '../domain/quote.js';
 import type { Router, TargetHealth } from '../domain/route.js';
 import type { UpstreamClient } from '../domain/upstream.js';
 import type { ProviderStatus } from '../http/admin/providers.js';
 import type { KeyMemory } from '../keys/memory.js';
-import { findAdapter } from '../providers/registry.js';
-import { NameResolver } from '../routing/resolve.js';
-import { createRouter } from '../routing/router.js';
 import { buildDirectory } from './clients.js';
-import { type BuiltProviders, buildProviders } from './providers.js';
+import { createPricer } from './pricer.js';
+import type { BuiltProviders } from './providers.js';
+import { buildRouting } from './routing.js';
 
 /** What outlives a configuration: connections, counters, the ledger. */
 export interface Foundation {
@@ -46,6 +45,7 @@ export interface Generation {
   router: Router;
   dispatcher: Dispatcher;
   budgets: Budgets;
+  pricer: Pricer;
 }
 
 export function buildGeneration(
@@ -54,29 +54,9 @@ export function buildGeneration(
   foundation: Foundation,
   sandboxUrl: string | null,
 ): Generation {
-  const { clock, random, limiter, health } = foundation;
+  const { clock, limiter, meter } = foundation;
   const { policy } = config;
-  const providers = buildProviders(config, {
-    findAdapter,
-    keyMemory: foundation.keyMemory,
-    clock,
-    random,
-    backoff: policy.retry,
-    sandboxUrl,
-  });
-  const resolver = new NameResolver(
-    providers.all.map((provider) => provider.offer),
-    new Map(Object.entries(config.aliases)),
-  );
-  const router = createRouter({
-    resolver,
-    health,
-    settings: { algorithm: policy.algorithm, fallback: policy.fallback },
-    offered: providers.offered,
-    hasRoom: (target, tokens) =>
-      target.keys.candidates(new Set()).some((key) => limiter.hasRoom(scopesOf(target, key), tokens)),
-    random,
-  });
+  const { providers, router, dryRouter } = buildRouting(config, foundation, sandboxUrl);
   const reader = foundation.ledger.reader();
   const budgets = createBudgets({
     budgets: (config.clients ?? []).flatMap(({ id, budget }) => (budget === null ? [] : [{ client: id, ...budget }])),
@@ -105,6 +85,7 @@ export function buildGeneration(
     router,
     dispatcher,
     budgets,
+    pricer: createPricer({ router: dryRouter, meter, budgets, limiter, unpriced: policy.unpriced }),
   };
 }
 

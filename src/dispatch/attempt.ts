@@ -9,6 +9,7 @@ import type { Target } from '../domain/route.js';
 import { UpstreamBrokenError, type UpstreamClient, type UpstreamResponse } from '../domain/upstream.js';
 import type { UsageReport } from '../domain/usage.js';
 import { failureFromFault, malformed } from '../wire/fault.js';
+import { scrub } from '../wire/scrub.js';
 import { OpenStream } from './stream.js';
 
 /** A larger answer is no answer. */
@@ -80,7 +81,7 @@ async function readAnswer(
       const stream = new OpenStream({ response, reader, secrets });
       const fault = await withDeadline(stream.untilContent(), plan.sentAt + plan.firstByteMs - firstByteAt, response);
       if (fault !== null) return failed(withHint(fault, target), reader.usage(), firstByteAt);
-      return { kind: 'stream', stream, headers: passedHeaders(response), firstByteAt };
+      return { kind: 'stream', stream, headers: passedHeaders(response, secrets), firstByteAt };
     }
     return await readWhole(plan, helper, response, firstByteAt, secrets);
   } catch (error) {
@@ -112,7 +113,7 @@ async function readWhole(
   return {
     kind: 'answer',
     answer: outcome.answer,
-    headers: passedHeaders(response),
+    headers: passedHeaders(response, secrets),
     status: response.status,
     firstByteAt,
   };
@@ -166,11 +167,13 @@ function isJson(response: UpstreamResponse): boolean {
   return response.headers['content-type']?.toLowerCase().startsWith('application/json') === true;
 }
 
-function passedHeaders(response: UpstreamResponse): HeaderFields {
+function passedHeaders(response: UpstreamResponse, secrets: readonly string[]): HeaderFields {
   const passed: HeaderFields = {};
   for (const name in response.headers) {
     const value = response.headers[name];
-    if (value !== undefined && (name.startsWith('openai-') || PASSED_HEADERS.has(name))) passed[name] = value;
+    if (value !== undefined && (name.startsWith('openai-') || PASSED_HEADERS.has(name))) {
+      passed[name] = scrub(value, secrets);
+    }
   }
   return passed;
 }

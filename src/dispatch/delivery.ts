@@ -15,7 +15,8 @@ export interface Delivery {
   call: Call;
   parts: DispatchParts;
   record: Record;
-  origin: AnswerOrigin;
+  /** Of this instant: limits are what is left when it is asked. */
+  origin: () => AnswerOrigin;
   /** Gives back what the request as a whole has taken. */
   land: () => void;
 }
@@ -28,7 +29,7 @@ export async function deliverWhole(
   delivery: Delivery,
   { answer, headers, status, firstByteAt }: Extract<AttemptResult, { kind: 'answer' }>,
 ): Promise<RoutedAnswer> {
-  const { call, record, origin } = delivery;
+  const { call, record } = delivery;
   const outputTexts = () => answer.outputTexts();
   const { usage, costNanoUsd } = call.settle(
     { kind: 'answered', status, report: answer.usage, outputTexts },
@@ -37,7 +38,7 @@ export async function deliverWhole(
   delivery.land();
   await record.end({ outcome: 'ok', status: 200, errorCode: null });
   const body = withCost(answer.body, { task: call.plan.request.ask.task, usage, costNanoUsd });
-  return { kind: 'body', origin, headers, body, costNanoUsd };
+  return { kind: 'body', origin: delivery.origin(), headers, body, costNanoUsd };
 }
 
 /** A stream: passed along as it comes, its end written only when it is settled. */
@@ -48,7 +49,7 @@ export function deliverStream(
   if (delivery.call.plan.target.onDisconnect === 'drain') delivery.call.plan.request.life.outliveClient();
   return {
     kind: 'stream',
-    origin: delivery.origin,
+    origin: delivery.origin(),
     headers,
     pump: (sink) => new Pump(delivery, stream, firstByteAt).run(sink),
   };

@@ -258,12 +258,15 @@ export class Journey {
     const { health, limiter } = this.#parts;
     target.keys.report(key.id, 'ok');
     health.record(target.id, { ok: true, firstByteMs: result.firstByteAt - sentAt });
-    const own = limiter.snapshot(this.#request.client.limits);
+    const origin = () => {
+      const own = limiter.snapshot(this.#request.client.limits);
+      return { ...this.#origin, limits: own.length > 0 ? own : limiter.snapshot(keyScope(key)) };
+    };
     const delivery: Delivery = {
       call,
       parts: this.#parts,
       record: this.#record,
-      origin: { ...this.#origin, limits: own.length > 0 ? own : limiter.snapshot(keyScope(key)) },
+      origin,
       land: () => this.#land(),
     };
     return result.kind === 'answer' ? deliverWhole(delivery, result) : deliverStream(delivery, result);

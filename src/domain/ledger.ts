@@ -112,7 +112,16 @@ export interface LedgerReader {
   summarise(query: CostQuery): CostSummary;
   listRequests(query: RequestQuery): { requests: RequestRow[]; nextCursor: string | null };
   getRequest(inferenceId: string): RequestDetail | null;
+  /** What settled requests cost, by id; those that are unknown, under way, unpriced or filtered out are left out. */
+  costsOf(ids: readonly string[], filter: CostsFilter): Map<string, NanoUsd>;
   close(): void;
+}
+
+/** Whose costs are asked for; null filters nothing. */
+export interface CostsFilter {
+  client: string | null;
+  /** Of the attempts at this provider alone; a request without one is left out. */
+  provider: string | null;
 }
 
 /** `tag:NAME` groups by a tag's value. */

@@ -20,6 +20,7 @@ export class ShutdownError extends Error {
  */
 export class Lifeline {
   #isEnded = false;
+  #isOver = false;
   #reason: unknown = null;
   #clientGone = false;
   #outlivesClient = false;
@@ -53,9 +54,16 @@ export class Lifeline {
     this.#outlivesClient = true;
   }
 
+  /** The connection closed, which it does after every answer too: only what is under way is told. */
   clientLeft(): void {
+    if (this.#isOver) return;
     this.#clientGone = true;
     if (!this.#outlivesClient) this.end(new ClientGoneError());
+  }
+
+  /** The answer was given: nothing is under way that could end. */
+  over(): void {
+    this.#isOver = true;
   }
 
   /** The first reason stands. */

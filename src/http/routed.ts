@@ -1,11 +1,13 @@
 import type { Client, ClientDirectory } from '../domain/client.js';
 import type { Dispatcher, RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
+import type { Idempotency } from '../domain/idempotency.js';
 import type { Lifeline } from '../domain/lifeline.js';
 import type { TaskRequest } from '../domain/task.js';
 import { openTaskRequest } from '../wire/openai-request.js';
 import { readJsonBody } from './body.js';
 import { type HttpContext, presentedKey } from './context.js';
+import { dispatchOnce, idempotencyKey } from './idempotent.js';
 import { replyWithBody, StreamReply } from './reply.js';
 
 const MAX_TAGS = 16;
@@ -17,6 +19,7 @@ const MAX_MODEL_CHARACTERS = 512;
 export interface RoutedParts {
   directory: ClientDirectory;
   dispatcher: Dispatcher;
+  idempotency: Idempotency;
   bodyLimitBytes: number;
   /** Requests under way, so that a stop can wait for them and cut them. */
   underWay: UnderWay;
@@ -32,7 +35,7 @@ export interface UnderWay {
 /** One OpenAI-dialect endpoint: identify, read, validate, dispatch, reply. */
 export function routedEndpoint(task: 'chat' | 'completion' | 'embedding', endpoint: string, parts: () => RoutedParts) {
   return async (ctx: HttpContext): Promise<void> => {
-    const { directory, dispatcher, bodyLimitBytes, underWay } = parts();
+    const { directory, dispatcher, idempotency, bodyLimitBytes, underWay } = parts();
     const life = underWay.enter();
     let isHandled = false;
     let isClosed = false;
@@ -40,7 +43,6 @@ export function routedEndpoint(task: 'chat' | 'completion' | 'embedding', endpoi
     const leaveWhenOver = () => {
       if (isHandled && isClosed) underWay.leave(life);
     };
-    // Comes after every answer too; then nothing is under way that could end.
     ctx.res.once('close', () => {
       isClosed = true;
       life.clientLeft();
@@ -48,13 +50,16 @@ export function routedEndpoint(task: 'chat' | 'completion' | 'embedding', endpoi
     });
     try {
       const client = directory.identify(presentedKey(ctx));
+      const key = idempotencyKey(ctx);
       const body = await readJsonBody(ctx.req, bodyLimitBytes);
       const ask = openTaskRequest(task, body);
       const request = routedRequest(ctx, { client, ask, endpoint, life });
-      if (ask.stream) await replyStreaming(ctx, dispatcher, request);
-      else replyWithBody(ctx, await wholeAnswer(dispatcher, request));
+      const way = key === null ? dispatcher : dispatchOnce(ctx, key, { dispatcher, idempotency });
+      if (ask.stream) await replyStreaming(ctx, way, request);
+      else replyWithBody(ctx, await wholeAnswer(way, request));
     } finally {
       isHandled = true;
+      life.over();
       leaveWhenOver();
     }
   };
@@ -77,7 +82,8 @@ async function replyStreaming(ctx: HttpContext, dispatcher: Dispatcher, request:
   }
 }
 
-function routedRequest(
+/** @throws WaybillError invalid_request for headers that cannot be read */
+export function routedRequest(
   ctx: HttpContext,
   parts: { client: Client; ask: TaskRequest; endpoint: string; life: Lifeline },
 ): RoutedRequest {

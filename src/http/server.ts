@@ -12,6 +12,8 @@ import { type CorsSettings, cors } from './middleware/cors.js';
 import { errorAnswers } from './middleware/errors.js';
 import { getModel, listModels, type ModelsParts } from './openai/models.js';
 import { live, metricsPage, type OpsParts, ready, unrouted } from './ops.js';
+import { billing, type PartnerParts } from './partner.js';
+import { type PriceParts, priceRequest } from './price.js';
 import { type RoutedParts, routedEndpoint } from './routed.js';
 
 /** An answer that is data already. */
@@ -33,7 +35,7 @@ export interface AdminParts {
 }
 
 /** Everything the routes need, of the configuration that is current when a request arrives. */
-export interface HttpParts extends RoutedParts, ModelsParts, OpsParts {
+export interface HttpParts extends RoutedParts, ModelsParts, OpsParts, PriceParts, PartnerParts {
   admin: AdminParts;
 }
 
@@ -66,6 +68,12 @@ export function createHttpApp(options: HttpOptions): Koa<RequestState> {
   router.post(under('/chat/completions'), routedEndpoint('chat', '/v1/chat/completions', current));
   router.post(under('/embeddings'), routedEndpoint('embedding', '/v1/embeddings', current));
   router.post(under('/completions'), routedEndpoint('completion', '/v1/completions', current));
+  router.post(under('/price'), priceRequest(current));
+  router.post(
+    under('/billing'),
+    billing(current, () => null),
+  );
+  router.post('/api/partners/:provider/billing', billing(current, paramOf('provider')));
   router.get(under('/models'), listModels(current));
   router.get(
     /^(?:\/api)?\/v1\/models\/(.+)$/,
@@ -99,9 +107,7 @@ function addAdminRoutes(router: Router<RequestState>, current: () => HttpParts):
   });
   get('/reports/costs', (ctx, admin) => plain(ctx, admin.costReport(queryOf(ctx))));
   get('/requests', (ctx, admin) => plain(ctx, admin.listRequests(queryOf(ctx))));
-  get('/requests/:id', (ctx, admin) =>
-    plain(ctx, admin.getRequest((ctx as unknown as { params: { id: string } }).params.id)),
-  );
+  get('/requests/:id', (ctx, admin) => plain(ctx, admin.getRequest(paramOf('id')(ctx))));
   router.post(
     `${ADMIN}/config/validate`,
     guarded(async (ctx, admin) => {
@@ -113,6 +119,11 @@ function addAdminRoutes(router: Router<RequestState>, current: () => HttpParts):
 
 function under(path: string): string[] {
   return ROUTED.map((prefix) => `${prefix}${path}`);
+}
+
+/** A part of the path, percent-decoded. */
+function paramOf(name: string): (ctx: HttpContext) => string {
+  return (ctx) => (ctx as unknown as { params: Record<string, string> }).params[name] ?? '';
 }
 
 function queryOf(ctx: HttpContext): URLSearchParams {

@@ -23,8 +23,8 @@ interface Waiting {
 /** Bounds how long one transaction holds up the event loop: about 20 ms. */
 const MAX_BATCH = 2_000;
 /** Of the requests under way, and no longer than so long. */
-const SHARE_TO_WAIT_FOR = 0.25;
-const MAX_GATHER_MS = 1;
+const SHARE_TO_WAIT_FOR = 0.5;
+const MAX_GATHER_MS = 2;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2_000;
 

@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { CLIENT_KEY, type Daemon } from '../support/daemon.js';
 import { answer, chatBody, chunk, IMPATIENT, provider, startRouter, stream } from '../support/failing-providers.js';
-import { type Line, openLine, postHead } from '../support/raw-http.js';
+import { openLine, postHead } from '../support/raw-http.js';
 import { type ScriptedUpstream, startUpstream } from '../support/scripted-upstream.js';
 
 /** A stop loses nothing: what can end ends, what cannot is cut and recorded, and the exit code says that all is well. */
@@ -31,24 +31,19 @@ interface Row {
   output: number | null;
 }
 
-/** The attempts in the ledger's file, now that no process has it open. */
-function attempts(): Row[] {
+/** What the ledger's file holds, now that no process has it open. */
+function rowsOf(table: 'requests' | 'attempts'): Row[] {
   const db = new Database(daemon.ledgerFile, { readonly: true });
   try {
-    return db.prepare('SELECT * FROM attempts ORDER BY rowid').all() as Row[];
+    const order = table === 'requests' ? 'id' : 'request_id, attempt';
+    return db.prepare(`SELECT * FROM ${table} ORDER BY ${order}`).all() as Row[];
   } finally {
     db.close();
   }
 }
 
-function outcomes(): string[] {
-  const db = new Database(daemon.ledgerFile, { readonly: true });
-  try {
-    return (db.prepare('SELECT outcome FROM requests ORDER BY rowid').all() as Row[]).map((row) => row.outcome);
-  } finally {
-    db.close();
-  }
-}
+const attempts = () => rowsOf('attempts');
+const outcomes = () => rowsOf('requests').map((row) => row.outcome);
 
 const cleanExit = { code: 0, signal: null };
 const slowStream = () => stream({ chunkDelayMs: 60 });
@@ -71,9 +66,10 @@ it('lets a stream that runs end within the grace, records it, and exits 0', asyn
   expect(whole).toContain('"three"');
   expect(whole.endsWith('data: [DONE]\n\n')).toBe(true);
   expect(await daemon.waitForExit()).toEqual(cleanExit);
+  // The ledger was closed, not just left.
+  expect(existsSync(`${daemon.ledgerFile}-wal`)).toBe(false);
   expect(outcomes()).toEqual(['ok']);
   expect(attempts()).toMatchObject([{ outcome: 'ok', cost_nano_usd: 20_000 }]);
-  expect(existsSync(`${daemon.ledgerFile}-wal`)).toBe(false);
 });
 
 it('lets whole answers, large ones too, reach their clients within the grace', async () => {
@@ -149,10 +145,8 @@ it('is hastened by a second signal', async () => {
   upstream.setScript([endless()]);
   const { text } = await openStream();
   daemon.kill('SIGTERM');
-  const line = await openLineOrNull();
   // The first signal is seen once nothing new is accepted.
-  await expect.poll(openLineOrNull).toBeNull();
-  line?.socket.destroy();
+  await expect.poll(isAccepting).toBe(false);
   const hastenedAt = Date.now();
   daemon.kill('SIGTERM');
   expect(await text).toContain('shutting_down');
@@ -161,11 +155,11 @@ it('is hastened by a second signal', async () => {
   expect(outcomes()).toEqual(['interrupted']);
 });
 
-async function openLineOrNull(): Promise<Line | null> {
+async function isAccepting(): Promise<boolean> {
   const line = await openLine(daemon.url).catch(() => null);
   line?.socket.destroy();
   await line?.closed;
-  return line;
+  return line !== null;
 }
 
 it('refuses what comes on open connections with 503 and closes them; readiness says 503 meanwhile', async () => {
@@ -174,7 +168,7 @@ it('refuses what comes on open connections with 503 and closes them; readiness s
   const [lateChat, lateReady] = [await openLine(daemon.url), await openLine(daemon.url)];
   const { text } = await openStream();
   daemon.kill('SIGTERM');
-  await expect.poll(openLineOrNull).toBeNull();
+  await expect.poll(isAccepting).toBe(false);
   const body = JSON.stringify(chatBody());
   lateChat.socket.write(`${postHead('/v1/chat/completions', CLIENT_KEY, [`content-length: ${body.length}`])}${body}`);
   lateReady.socket.write('GET /health/ready HTTP/1.1\r\nhost: waybill\r\n\r\n');

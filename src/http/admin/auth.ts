@@ -14,10 +14,16 @@ export function requireAdmin(ctx: HttpContext, adminKey: Secret | null): void {
       message: 'No `server.admin_api_key` is set, so the admin API answers on loopback only.',
     });
   }
-  const presented = presentedKey(ctx);
-  if (presented === null || !timingSafeEqual(digest(presented), digest(adminKey.reveal()))) {
+  if (!isAdmin(ctx, adminKey)) {
     throw new WaybillError('invalid_api_key', { message: 'The admin key is missing or wrong.' });
   }
+}
+
+/** True when the admin key is set and is the one presented. */
+export function isAdmin(ctx: HttpContext, adminKey: Secret | null): boolean {
+  const presented = presentedKey(ctx);
+  if (adminKey === null || presented === null) return false;
+  return timingSafeEqual(digest(presented), digest(adminKey.reveal()));
 }
 
 function digest(text: string): Buffer {

@@ -29,6 +29,7 @@ const SQL = {
     (SELECT rowid FROM idempotent_answers WHERE kept_at < ? ORDER BY kept_at LIMIT ${DELETED_AT_ONCE}) RETURNING bytes`,
 } as const;
 
+type Statements = { [K in keyof typeof SQL]: Statement<unknown[]> };
 type Head = Pick<KeptAnswer, 'kind' | 'provider' | 'model' | 'attempts' | 'headers'> & { cost: string | null };
 
 interface Row {
@@ -60,7 +61,7 @@ export function openSqliteIdempotency(options: IdempotencyStoreOptions): Idempot
 class SqliteIdempotency implements IdempotencyStore {
   readonly #db: Database;
   readonly #maxBytes: number;
-  readonly #sql: { [K in keyof typeof SQL]: Statement<unknown[]> };
+  readonly #sql: Statements;
   /** Of all answers kept. Counted anew at each prune, for another process may share the file. */
   #total: number;
 
@@ -69,7 +70,7 @@ class SqliteIdempotency implements IdempotencyStore {
     this.#maxBytes = maxBytes;
     this.#sql = Object.fromEntries(
       Object.entries(SQL).map(([name, sql]) => [name, db.prepare<unknown[]>(sql)]),
-    ) as typeof this.#sql;
+    ) as Statements;
     for (const statement of [this.#sql.total, this.#sql.bytesOf, this.#sql.deleteOldest, this.#sql.deleteBefore]) {
       statement.pluck();
     }

@@ -3,12 +3,15 @@ import type {
   AttemptRow,
   CostQuery,
   CostSummary,
+  CostsFilter,
   LedgerReader,
   RequestDetail,
   RequestQuery,
   RequestRow,
 } from '../../domain/ledger.js';
+import type { NanoUsd } from '../../domain/money.js';
 import { QueryError } from '../../domain/report.js';
+import { CostLookup } from './costs.js';
 import { openForReading } from './open.js';
 import {
   ATTEMPT_COLUMNS,
@@ -31,6 +34,7 @@ export function openSqliteReader(path: string): LedgerReader {
 
 class SqliteReader implements LedgerReader {
   readonly #db: Database;
+  #costs: CostLookup | null = null;
 
   constructor(db: Database) {
     this.#db = db;
@@ -76,6 +80,11 @@ class SqliteReader implements LedgerReader {
       decision: row.decision === null ? null : JSON.parse(row.decision),
       prices,
     };
+  }
+
+  costsOf(ids: readonly string[], filter: CostsFilter): Map<string, NanoUsd> {
+    this.#costs ??= new CostLookup(this.#db);
+    return this.#costs.costsOf(ids, filter);
   }
 
   close(): void {
