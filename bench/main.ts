@@ -1,20 +1,22 @@
 /** `npm run bench`: measures Waybill beside a bare proxy. See docs/performance.md. */
 import { parseArgs } from 'node:util';
+import { type LedgerFigure, ledgerLines, measureReports, measureWrites } from './ledger.js';
 import { type Measurement, measure, type Subject } from './measure.js';
 import { measureMemory } from './memory.js';
 import { type LoadGenerator, type Started, startLoad, startScript, startWaybill } from './processes.js';
 import { goalLines, judgeAll, memoryLine, record, type ScenarioResult, summary, table } from './report.js';
 import { SCENARIOS, type Scenario } from './scenarios.js';
 
-const USAGE = `Usage: npm run bench -- [all | stream | memory] [options]
+const USAGE = `Usage: npm run bench -- [all | stream | memory | ledger | report] [options]
 
 Loads a fixed upstream through a bare node:http + undici proxy and through Waybill, in turns, in one run.
+\`ledger\` records requests without an upstream; \`report\` fills a ledger of a month, opens it and reports on it.
 
   --quick            a few scenarios, short turns: under a minute
   --rounds N         turns of each (3; 2 with --quick)
   --only ID,ID       these scenarios: ${SCENARIOS.map(({ id }) => id).join(', ')}
   --subjects A,B     of direct, bare, waybill
-  --requests N       for memory (200000)
+  --requests N       for memory and ledger (200000), for report (1000000)
   --profile DIR      Waybill leaves a CPU profile there (its figures are then not to be compared)
   --json             figures as JSON
   --record           add a line to bench/RESULTS.md
@@ -34,7 +36,7 @@ const { values, positionals } = parseArgs({
     only: { type: 'string' },
     profile: { type: 'string' },
     subjects: { type: 'string', default: 'direct,bare,waybill' },
-    requests: { type: 'string', default: '200000' },
+    requests: { type: 'string' },
   },
 });
 
@@ -56,8 +58,11 @@ async function main(): Promise<number> {
     print(USAGE);
     return 0;
   }
-  if (suite === 'memory') return runMemory(wholeNumber(values.requests, '--requests'));
-  if (suite !== 'all' && suite !== 'stream') throw new UsageError(`no suite "${suite}"; there are all, stream, memory`);
+  if (suite === 'memory') return runMemory(requestsOr(200_000));
+  if (suite === 'ledger') return runLedger(measureWrites, requestsOr(200_000));
+  if (suite === 'report') return runLedger(measureReports, requestsOr(1_000_000));
+  if (suite !== 'all' && suite !== 'stream')
+    throw new UsageError(`no suite "${suite}"; there are all, stream, memory, ledger, report`);
   const only = values.only?.split(',') ?? null;
   const chosen = SCENARIOS.filter(({ id, quick, suites }) =>
     only === null ? suites.includes(suite) && (quick || !values.quick) : only.includes(id),
@@ -99,6 +104,18 @@ async function runMemory(requests: number): Promise<number> {
   print(values.json ? JSON.stringify(memory) : memoryLine(memory));
   if (values.record) record(memoryLine(memory));
   return memory.isMet ? 0 : 1;
+}
+
+async function runLedger(run: typeof measureWrites, requests: number): Promise<number> {
+  const figures: LedgerFigure[] = await run({ requests, progress });
+  const { text, isMet } = ledgerLines(figures);
+  print(values.json ? JSON.stringify({ requests, figures }, null, 2) : `\n${text}`);
+  if (values.record) record(`${requests} requests: ${text.replaceAll(/ +/g, ' ').replaceAll('\n', '; ')}`);
+  return isMet ? 0 : 1;
+}
+
+function requestsOr(usual: number): number {
+  return values.requests === undefined ? usual : wholeNumber(values.requests, '--requests');
 }
 
 async function start(

@@ -1,13 +1,14 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from './composition/clock.js';
 import { buildGeneration, type Foundation, type Generation, providerStatus } from './composition/generation.js';
 import { openIdempotency } from './composition/idempotency.js';
 import { createIdSource } from './composition/ids.js';
 import { InFlight } from './composition/in-flight.js';
+import { openMeter } from './composition/learning.js';
 import { createObserver } from './composition/observer.js';
 import { quoteOffline } from './composition/offline-quotes.js';
-import { priceRecord } from './composition/prices.js';
+import { makePrice, priceRecord } from './composition/prices.js';
 import { keyScopes } from './composition/providers.js';
 import type { Config } from './config/config.js';
 import { maskedConfig } from './config/masked.js';
@@ -15,25 +16,36 @@ import { parseConfigText } from './config/parse.js';
 import { UserError } from './domain/errors.js';
 import type { Idempotency } from './domain/idempotency.js';
 import type { Ledger } from './domain/ledger.js';
-import { costReportAnswer } from './http/admin/reports.js';
+import type { Meter } from './domain/metering.js';
+import { verificationAnswer } from './http/admin/ledger.js';
+import { type MetricsScope, metricsAnswer } from './http/admin/metrics.js';
+import { costReportAnswer, wasteReportAnswer } from './http/admin/reports.js';
 import { requestDetailAnswer, requestListAnswer } from './http/admin/requests.js';
+import { statsAnswer } from './http/admin/stats.js';
+import { createListener } from './http/listener.js';
 import { createHttpApp, type HttpParts } from './http/server.js';
 import { createKeyMemory } from './keys/memory.js';
+import {
+  backUpLedgerFile,
+  countPrunable,
+  migrateLedgerFile,
+  pruneLedgerFile,
+  repriceLedgerFile,
+  verifyLedgerFile,
+} from './ledger/sqlite/maintenance.js';
 import { openSqliteReader } from './ledger/sqlite/reader.js';
 import { openSqliteLedger } from './ledger/sqlite/sqlite-ledger.js';
 import { createLimiter } from './limits/limiter.js';
-import { createMeter } from './metering/meter.js';
 import { billingAnswer, parseRequestIds } from './partner/billing.js';
 import { adapters } from './providers/registry.js';
 import { type RunningSandbox, startSandbox } from './providers/sandbox/server.js';
 import { costReports } from './reports/cost-report.js';
+import { reconciler } from './reports/reconcile.js';
 import { createTargetHealth } from './routing/health.js';
 import { createLogger, type OpenLogger } from './telemetry/logger.js';
 import { createMetrics, type Metrics } from './telemetry/metrics.js';
 import { createUpstreamClient } from './upstream/client.js';
 
-/** A client that takes longer to send its request is not waited for. */
-const REQUEST_TIMEOUT_MS = 60_000;
 /** What is left under way gets this long to settle after it was cut. */
 const CUT_GRACE_MS = 5_000;
 
@@ -63,11 +75,13 @@ export async function startApp({ config, env }: AppOptions): Promise<RunningApp>
     const logger = await createLogger(config.logging);
     undo.push(() => logger.close());
     const metrics = createMetrics();
-    const ledger = openLedger(config, logger);
+    const ledger = openLedger({ config, logger, metrics });
     undo.push(() => ledger.close());
     const { idempotency, close } = openIdempotency(config, logger);
     undo.push(close);
-    const foundation = buildFoundation({ config, ledger, logger, metrics });
+    const { meter, close: closeMeter } = openMeter({ ledger: config.storage.ledger, clock: systemClock, logger });
+    undo.push(closeMeter);
+    const foundation = buildFoundation({ config, ledger, meter, logger, metrics });
     undo.push(
       () => foundation.client.close(),
       () => foundation.limiter.close(),
@@ -109,19 +123,33 @@ export async function startApp({ config, env }: AppOptions): Promise<RunningApp>
   }
 }
 
-function openLedger(config: Config, logger: OpenLogger): Ledger {
+function openLedger(parts: { config: Config; logger: OpenLogger; metrics: Metrics }): Ledger {
+  const { config, logger, metrics } = parts;
   const { ledger } = config.storage;
   if (ledger.type !== 'sqlite') throw new UserError('storage.ledger.type: postgres is not active yet; use sqlite');
-  return openSqliteLedger({ path: ledger.path, durability: ledger.durability, clock: systemClock, logger });
+  return openSqliteLedger({
+    path: ledger.path,
+    durability: ledger.durability,
+    retentionDays: ledger.retentionDays,
+    onCommit: (ms) => metrics.recordCommit(ms),
+    clock: systemClock,
+    logger,
+  });
 }
 
-function buildFoundation(parts: { config: Config; ledger: Ledger; logger: OpenLogger; metrics: Metrics }): Foundation {
-  const { config, ledger, logger, metrics } = parts;
+function buildFoundation(parts: {
+  config: Config;
+  ledger: Ledger;
+  meter: Meter;
+  logger: OpenLogger;
+  metrics: Metrics;
+}): Foundation {
+  const { config, ledger, meter, logger, metrics } = parts;
   return {
     limiter: createLimiter({ clock: systemClock, queueMaxLength: config.policy.queue.maxLength, logger }),
     health: createTargetHealth({ clock: systemClock, settings: () => config.policy.cooldown }),
     client: createUpstreamClient({ clock: systemClock }),
-    meter: createMeter({}),
+    meter,
     ledger,
     observer: createObserver({ logger, metrics }),
     keyMemory: createKeyMemory(),
@@ -176,23 +204,17 @@ function createHttpServer(parts: ServerParts): Server {
     clock: systemClock,
     logger,
   });
-  const server = createServer(
-    { noDelay: true, keepAliveTimeout: 75_000, requestTimeout: REQUEST_TIMEOUT_MS },
-    app.callback(),
-  );
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+  return createListener({
+    handle: app.callback(),
+    bodyLimitBytes: () => config.server.bodyLimitBytes,
+    isDraining: () => inFlight.isDraining,
   });
-  server.on('request', (_request, response) => {
-    // A kept-alive connection is not to bring another request while the daemon stops.
-    if (inFlight.isDraining) response.setHeader('connection', 'close');
-  });
-  return server;
 }
 
 function httpParts({ generation, foundation, idempotency, inFlight, ledger, metrics, env }: ServerParts): HttpParts {
   const { config, directory, dispatcher, router, pricer } = generation;
   const reader = ledger.reader();
+  const isKnown = (scope: MetricsScope) => isConfigured(config, scope);
   return {
     directory,
     dispatcher,
@@ -216,10 +238,19 @@ function httpParts({ generation, foundation, idempotency, inFlight, ledger, metr
       providers: () => providerStatus(generation, foundation),
       budgets: () => generation.budgets.snapshot(),
       costReport: (query) => costReportAnswer({ reader, reports: costReports, query, now: systemClock.now() }),
+      wasteReport: (query) => wasteReportAnswer({ reader, reports: costReports, query, now: systemClock.now() }),
+      stats: (query) => statsAnswer(reader, query),
+      metrics: (scope, query) => metricsAnswer({ reader, query, scope, isKnown, now: systemClock.now() }),
       listRequests: (query) => requestListAnswer(reader, query),
       getRequest: (inferenceId) => requestDetailAnswer(reader, inferenceId),
+      verifyLedger: () => verificationAnswer(() => ledger.verify()),
     },
   };
+}
+
+function isConfigured({ clients, providers }: Config, scope: MetricsScope): boolean {
+  if (scope.kind === 'global') return true;
+  return (scope.kind === 'client' ? (clients ?? []) : providers).some(({ id }) => id === scope.id);
 }
 
 function notReady(generation: Generation, inFlight: InFlight, ledger: Ledger): string[] {
@@ -278,7 +309,17 @@ function urlOf(server: Server): string {
 export const offlineTools = {
   reports: costReports,
   openReader: openSqliteReader,
+  reconciler,
   startSandbox,
   quoteOffline,
   knownTypes: adapters,
+  ledger: {
+    verify: verifyLedgerFile,
+    backUp: backUpLedgerFile,
+    prune: pruneLedgerFile,
+    countPrunable,
+    migrate: migrateLedgerFile,
+    reprice: repriceLedgerFile,
+    makePrice,
+  },
 };

@@ -4,7 +4,9 @@ import { Command, CommanderError } from 'commander';
 import { offlineTools } from './app.js';
 import { benchCommand } from './commands/bench.js';
 import { checkCommand } from './commands/check.js';
+import { addLedgerCommands } from './commands/ledger-program.js';
 import { type PriceOptions, priceCommand } from './commands/price.js';
+import { type ReconcileOptions, reconcileCommand } from './commands/reconcile.js';
 import { type ReportOptions, reportCommand } from './commands/report.js';
 import { sandboxCommand } from './commands/sandbox.js';
 import { schemaCommand } from './commands/schema.js';
@@ -15,6 +17,11 @@ import { UserError } from './domain/errors.js';
 const { stdout, stderr, env } = process;
 const print = (line: string) => void stdout.write(`${line}\n`);
 const warn = (line: string) => void stderr.write(`${line}\n`);
+
+/** `waybill schema | head`: a reader that has had enough is no failure of ours. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+}
 
 /** Aborts at the first and at the second signal to stop. */
 function stopSignals(): { stop: AbortSignal; hurry: AbortSignal } {
@@ -30,15 +37,17 @@ function collect(value: string, earlier: string[]): string[] {
   return [...earlier, value];
 }
 
-/** The ledger that a config names; null where there is no config, or it names another kind. */
-function ledgerOfConfig(flag: string | undefined): string | null {
+/** The ledger that a config names, and how long it keeps rows; null where there is no config, or it names another kind. */
+function storageOfConfig(flag: string | undefined): { path: string; retentionDays: number | null } | null {
   const file = findConfigFile({ flag, env });
   if (file === null) return null;
   const { config } = loadConfig({ file, env, knownTypes: offlineTools.knownTypes });
   if (config === null) throw new UserError(`${file} has errors; \`waybill check ${file}\` lists them`);
   const { ledger } = config.storage;
-  return ledger.type === 'sqlite' ? ledger.path : null;
+  return ledger.type === 'sqlite' ? ledger : null;
 }
+
+const ledgerOfConfig = (flag: string | undefined) => storageOfConfig(flag)?.path ?? null;
 
 function program(done: (code: number) => void): Command {
   const waybill = new Command('waybill')
@@ -88,7 +97,8 @@ function program(done: (code: number) => void): Command {
     .option('--client <id>', 'only this client', collect, [])
     .option('--provider <id>', 'only this provider', collect, [])
     .option('--model <name>', 'only this model', collect, [])
-    .option('--format <format>', 'table, json, csv or ndjson')
+    .option('--waste', 'only what failed, cancelled and interrupted calls cost')
+    .option('--format <format>', 'table, json, csv, ndjson or focus')
     .option('--json', 'as JSON')
     .option('--ledger <file>', 'the ledger (default: the config’s, else ./data/waybill.db)')
     .option('--config <file>', 'the config file')
@@ -97,6 +107,26 @@ function program(done: (code: number) => void): Command {
       const { reports, openReader } = offlineTools;
       const io = { out: (text: string) => void stdout.write(text), err: (text: string) => void stderr.write(text) };
       done(await reportCommand(options, io, { reports, openReader, ledgerOfConfig, now: () => Date.now() }));
+    });
+
+  waybill
+    .command('reconcile')
+    .description('compare the ledger with a provider’s bill')
+    .requiredOption('--provider <id>', 'the provider entry')
+    .requiredOption('--file <csv>', 'the bill: a header, and columns for date, model and cost in USD')
+    .option('--tz <zone>', 'time zone of the bill’s days (default: UTC)')
+    .option('--from <instant>', 'from this date (default: the first day of the bill)')
+    .option('--to <instant>', 'up to this date (default: the day after the last of the bill)')
+    .option('--tolerance <share>', 'name what differs by more (default: 0.5%)')
+    .option('--columns <date=…,model=…,cost=…>', 'columns by name; model=- compares days alone', collect, [])
+    .option('--json', 'as JSON, with every line')
+    .option('--ledger <file>', 'the ledger (default: the config’s, else ./data/waybill.db)')
+    .option('--config <file>', 'the config file')
+    .addHelpText('after', '\nExample:\n  waybill reconcile --provider openai --file costs-2026-11.csv')
+    .action(async (options: ReconcileOptions) => {
+      const { reconciler, openReader } = offlineTools;
+      const io = { out: (text: string) => void stdout.write(text), err: (text: string) => void stderr.write(text) };
+      done(await reconcileCommand(options, io, { reconciler, openReader, ledgerOfConfig }));
     });
 
   waybill
@@ -118,6 +148,17 @@ function program(done: (code: number) => void): Command {
       done(await priceCommand(file, options, { print, warn }, tools));
     });
 
+  addLedgerCommands(waybill, {
+    io: { out: (text: string) => void stdout.write(text), err: (text: string) => void stderr.write(text) },
+    tools: {
+      ...offlineTools.ledger,
+      ledgerOfConfig,
+      retentionOfConfig: (flag) => storageOfConfig(flag)?.retentionDays ?? null,
+      now: () => Date.now(),
+    },
+    done,
+  });
+
   waybill
     .command('sandbox')
     .description('run the bundled upstream alone')
@@ -134,8 +175,8 @@ function program(done: (code: number) => void): Command {
     .command('bench')
     .description('measure the router beside a bare proxy (from a checkout)')
     .allowUnknownOption()
-    .helpOption(false)
-    .argument('[args...]')
+    .argument('[args...]', 'passed on; `npm run bench -- --help` lists them')
+    .addHelpText('after', '\nExample:\n  waybill bench --quick')
     .action(async (args: string[]) => done(await benchCommand(args, stopSignals().stop)));
 
   return waybill;
@@ -144,6 +185,8 @@ function program(done: (code: number) => void): Command {
 /** Exit codes: 0 done, 1 the answer is no, 2 it could not be done as asked. */
 async function main(): Promise<number> {
   let code = 0;
+  stdout.on('error', ignoreClosedPipe);
+  stderr.on('error', ignoreClosedPipe);
   try {
     await program((result) => {
       code = result;

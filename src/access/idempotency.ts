@@ -10,10 +10,10 @@ import {
 } from '../domain/idempotency.js';
 import { type Lifeline, ShutdownError } from '../domain/lifeline.js';
 import type { Clock, Logger } from '../domain/ports.js';
+import { Recording } from './recording.js';
 
 /** A larger answer is given, and not kept. */
 const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;
-const END_MARK = 'data: [DONE]\n\n';
 
 export interface IdempotencyOptions {
   store: IdempotencyStore;
@@ -133,7 +133,7 @@ class KeyedAnswers implements Idempotency {
         const recording = new Recording(answer, request.life, this.#maxBytes);
         return { ...answer, pump: (sink) => this.#passOn(recording, sink, keptOf, running) };
       }
-      const kept = keptOf(answer.body);
+      const kept = keptOf(answer.body.toString());
       this.#keep(kept, Buffer.byteLength(answer.body));
       running.end({ kind: 'answer', kept });
       return answer;
@@ -190,57 +190,6 @@ class KeyedAnswers implements Idempotency {
       logger.warn(fields, 'could not be kept for its idempotency key; a repetition is sent again');
     }
   }
-}
-
-/** A stream on its way, and its text as far as it may be kept. */
-class Recording {
-  bytes = 0;
-  readonly #answer: Extract<RoutedAnswer, { kind: 'stream' }>;
-  readonly #life: Lifeline;
-  readonly #maxBytes: number;
-  #parts: string[] = [];
-  #isComplete = false;
-
-  constructor(answer: Extract<RoutedAnswer, { kind: 'stream' }>, life: Lifeline, maxBytes: number) {
-    this.#answer = answer;
-    this.#life = life;
-    this.#maxBytes = maxBytes;
-  }
-
-  /** `completed` is told the whole text before the client gets the end mark; no text where it is too large. */
-  passTo(sink: StreamSink, completed: (body: string) => void): Promise<void> {
-    return this.#answer.pump({
-      write: (text) => {
-        this.#add(text);
-        // A client that left has missed a part, and so has the recording.
-        if (isEnd(text) && !this.#life.clientGone) {
-          this.#isComplete = true;
-          completed(this.#parts.join(''));
-        }
-        return sink.write(text);
-      },
-    });
-  }
-
-  /** What the client was given, an error that ended it included; null where that is not held. */
-  told(): string | null {
-    if (this.#isTooLarge || (this.#life.clientGone && !this.#isComplete)) return null;
-    return this.#parts.join('');
-  }
-
-  get #isTooLarge(): boolean {
-    return this.bytes > this.#maxBytes;
-  }
-
-  #add(text: string): void {
-    this.bytes += Buffer.byteLength(text);
-    if (this.#isTooLarge) this.#parts = [];
-    else this.#parts.push(text);
-  }
-}
-
-function isEnd(text: string): boolean {
-  return text === END_MARK || text.endsWith(`\n\n${END_MARK}`);
 }
 
 /** What a kept answer says of limits would be of yesterday: it says nothing of them. */

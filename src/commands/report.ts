@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../domain/errors.js';
-import type { LedgerReader } from '../domain/ledger.js';
+import type { CostQuery, LedgerReader } from '../domain/ledger.js';
 import { type CostReports, parseCostQuery, QueryError, REPORT_FORMATS, type ReportFormat } from '../domain/report.js';
 
 /** Which ledger a command is about. */
@@ -23,6 +23,8 @@ export interface ReportOptions extends LedgerChoice {
   model?: readonly string[] | undefined;
   format?: string | undefined;
   json?: boolean | undefined;
+  /** What calls without a whole answer cost, instead of everything. */
+  waste?: boolean | undefined;
 }
 
 export interface LedgerPlace {
@@ -65,7 +67,7 @@ export async function reportCommand(options: ReportOptions, io: CommandIo, tools
     );
     const reader = tools.openReader(ledgerPath(options, tools));
     try {
-      io.out(tools.reports.format(tools.reports.build(reader, query), format));
+      io.out(print(tools.reports, reader, query, { format, waste: options.waste === true }));
     } finally {
       reader.close();
     }
@@ -75,6 +77,20 @@ export async function reportCommand(options: ReportOptions, io: CommandIo, tools
     io.err(`waybill report: ${error.message}\n`);
     return 2;
   }
+}
+
+function print(
+  reports: CostReports,
+  reader: LedgerReader,
+  query: CostQuery,
+  { format, waste }: { format: ReportFormat; waste: boolean },
+): string {
+  if (format === 'focus') {
+    if (waste) throw new QueryError('format', 'FOCUS has no columns for waste; take --format csv');
+    return reports.focus(reader, query);
+  }
+  if (waste) return reports.formatWaste(reports.buildWaste(reader, query), format);
+  return reports.format(reports.build(reader, query), format);
 }
 
 /** @throws UserError when there is no such file */

@@ -9,6 +9,7 @@ import { costOf } from '../domain/pricing.js';
 import type { Pricer, Quote } from '../domain/quote.js';
 import type { Router, Target } from '../domain/route.js';
 import { type Count, noCounts } from '../domain/usage.js';
+import { mostOutput } from '../wire/output-bound.js';
 
 export interface PricerParts {
   router: Router;
@@ -45,7 +46,7 @@ function quoteFor(target: Target, request: RoutedRequest, expectation: Expectati
   const { providerId, upstream, model, price } = target;
   const subject = { providerId, providerModel: upstream.providerModel, task };
   const inputTokens = meter.countInput(expectation.input(), subject);
-  const maxOutputTokens = mostOutput(target, expectation);
+  const maxOutputTokens = mostOutput(request.ask, expectation.bounded(target).maxOutputTokens);
   return {
     provider: providerId,
     model,
@@ -56,14 +57,6 @@ function quoteFor(target: Target, request: RoutedRequest, expectation: Expectati
       maxOutputTokens === null ? null : costIn(target, inputTokens, task === 'embedding' ? null : maxOutputTokens),
     priceId: price?.id ?? null,
   };
-}
-
-/** What the request, the target or the client's budget allows, whichever is least; null where none bounds it. */
-function mostOutput(target: Target, expectation: Expectation): Count {
-  const asked = expectation.outputBound;
-  const cap = expectation.bounded(target).maxOutputTokens;
-  if (asked === null || cap === null) return asked ?? cap;
-  return Math.min(asked, cap);
 }
 
 function costIn(target: Target, input: number, output: Count): NanoUsd | null {

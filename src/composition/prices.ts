@@ -28,6 +28,16 @@ export function priceRecord(price: Price, effectiveFrom: number, configGeneratio
   };
 }
 
+/** A price that the command line sets for the past: its id depends on what it says alone. */
+export function makePrice(
+  rates: Rates,
+  tiers: readonly PriceTier[],
+  now: number,
+): { price: Price; record: PriceRecord } {
+  const price = priceOf('reprice', rates, tiers);
+  return { price, record: priceRecord(price, now, 0) };
+}
+
 /** JSON with the classes in one order and the rates as text: nano-USD per million units. */
 function contentOf(rates: Rates, tiers: readonly PriceTier[]): string {
   return JSON.stringify({

@@ -1,8 +1,8 @@
 import type { Config } from '../config/config.js';
 import { scopesOf } from '../dispatch/lease.js';
-import type { Limiter } from '../domain/limit.js';
+import type { Limiter, LimitSnapshot } from '../domain/limit.js';
 import type { Clock, Random } from '../domain/ports.js';
-import type { Router, TargetHealth } from '../domain/route.js';
+import type { Router, Target, TargetHealth } from '../domain/route.js';
 import type { KeyMemory } from '../keys/memory.js';
 import { findAdapter } from '../providers/registry.js';
 import { NameResolver } from '../routing/resolve.js';
@@ -44,11 +44,34 @@ export function buildRouting(config: Config, parts: RoutingParts, sandboxUrl: st
   const routerParts: RouterParts = {
     resolver,
     health,
-    settings: { algorithm: policy.algorithm, fallback: policy.fallback },
+    settings: { algorithm: policy.algorithm, hybridWeights: policy.hybridWeights, fallback: policy.fallback },
     offered: providers.offered,
     hasRoom: (target, tokens) =>
       target.keys.candidates(new Set()).some((key) => limiter.hasRoom(scopesOf(target, key), tokens)),
+    used: (target) => usedShare(target, limiter),
     random,
   };
   return { providers, router: createRouter(routerParts), dryRouter: createRouter(routerParts) };
+}
+
+/** What is used of a target's limits, at the key that has most left. */
+function usedShare(target: Target, limiter: Limiter): { reqRatio: number | null; tokenRatio: number | null } {
+  let reqRatio: number | null = null;
+  let tokenRatio: number | null = null;
+  for (const key of target.keys.candidates(new Set())) {
+    const limits = scopesOf(target, key).flatMap((scope) => limiter.snapshot(scope));
+    reqRatio = least(reqRatio, fullest(limits, 'requests'));
+    tokenRatio = least(tokenRatio, fullest(limits, 'tokens'));
+  }
+  return { reqRatio, tokenRatio };
+}
+
+/** The share of the limit that is nearest to its end; null without one of the kind. */
+function fullest(limits: readonly LimitSnapshot[], kind: LimitSnapshot['kind']): number | null {
+  const shares = limits.filter((limit) => limit.kind === kind).map(({ limit, remaining }) => 1 - remaining / limit);
+  return shares.length === 0 ? null : Math.min(1, Math.max(0, ...shares));
+}
+
+function least(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }

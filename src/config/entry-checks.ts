@@ -39,7 +39,7 @@ export function checkEntries(tree: YamlMapping, knownTypes: readonly KnownType[]
       return;
     }
     findings.push(...baseUrlFindings(entry, at, known));
-    if (known.needsKey && !hasKey(entry)) {
+    if ((known.needsKey || wantsKeys(entry)) && !hasKey(entry)) {
       disabled.set(index, 'no API key');
       findings.push(...noKeyFindings(entry, at));
     }
@@ -49,6 +49,11 @@ export function checkEntries(tree: YamlMapping, knownTypes: readonly KnownType[]
 
 export function findType(type: string, knownTypes: readonly KnownType[]): KnownType | undefined {
   return knownTypes.find((known) => known.id === type || known.aliases?.includes(type) === true);
+}
+
+/** Keys were listed, so the entry is not meant to run without one, even where its type could. */
+function wantsKeys(entry: YamlMapping): boolean {
+  return Array.isArray(entry['api_keys']) && entry['api_keys'].length > 0;
 }
 
 function unknownType(type: string, path: YamlPath, knownTypes: readonly KnownType[]): Finding {

@@ -18,7 +18,6 @@ const is =
 /** The whole list. A feature that becomes active loses its line here. */
 export const NOT_ACTIVE: readonly NotActive[] = [
   { path: ['storage', 'ledger', 'type'], when: is('postgres'), note: 'a ledger in PostgreSQL' },
-  { path: ['storage', 'ledger', 'retention_days'], note: 'retention; every row is kept' },
   {
     path: ['storage', 'shared', 'type'],
     when: is('redis'),

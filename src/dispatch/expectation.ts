@@ -3,11 +3,11 @@ import type { RoutedRequest } from '../domain/dispatch.js';
 import type { Limiter, LimitScope } from '../domain/limit.js';
 import type { CountedInput, Meter } from '../domain/metering.js';
 import type { NanoUsd } from '../domain/money.js';
-import { costOf } from '../domain/pricing.js';
+import { worstCaseOf } from '../domain/pricing.js';
 import type { UpstreamTarget } from '../domain/provider.js';
 import type { Target } from '../domain/route.js';
-import { noCounts } from '../domain/usage.js';
-import { countedInput, outputBound } from '../wire/openai-request.js';
+import { choiceCount, countedInput, outputBound } from '../wire/openai-request.js';
+import { mostOutput } from '../wire/output-bound.js';
 import type { DispatchParts } from './parts.js';
 
 /** What a request without any output bound is expected to write, until its model's own average is learned. */
@@ -81,7 +81,9 @@ export class Expectation {
     const { upstream } = target;
     const isBounded = this.outputBound !== null || upstream.maxOutputTokens !== null;
     if (!this.#hasBudget || !this.#writes || isBounded) return upstream;
-    return { ...upstream, maxOutputTokens: this.#outputOf(target) };
+    // The provider bounds each choice by itself.
+    const each = Math.floor(this.#outputOf(target) / choiceCount(this.#request.ask));
+    return { ...upstream, maxOutputTokens: Math.max(1, each) };
   }
 
   get #writes(): boolean {
@@ -89,15 +91,13 @@ export class Expectation {
   }
 
   #costOf(target: Target, input: number, output: number | null): NanoUsd | null {
-    const cost = costOf({ ...noCounts(), input, output }, target.price);
-    return cost.known ? cost.nanoUsd : null;
+    return worstCaseOf({ input, output }, target.price);
   }
 
   #outputOf(target: Target): number {
     if (!this.#writes) return 0;
-    const cap = target.upstream.maxOutputTokens;
-    if (this.outputBound !== null) return cap === null ? this.outputBound : Math.min(this.outputBound, cap);
-    return cap ?? (this.#hasBudget ? this.#affordableOutput(target) : UNBOUNDED_OUTPUT_TOKENS);
+    const bound = mostOutput(this.#request.ask, target.upstream.maxOutputTokens);
+    return bound ?? (this.#hasBudget ? this.#affordableOutput(target) : UNBOUNDED_OUTPUT_TOKENS);
   }
 
   /** Decided once a request, so that what is held, asked for and written down is one figure. */

@@ -42,7 +42,8 @@ export type RoutedAnswer =
       kind: 'body';
       origin: AnswerOrigin;
       headers: Readonly<Record<string, string>>;
-      body: string;
+      /** JSON: text, or bytes. */
+      body: string | Buffer;
       costNanoUsd: NanoUsd | null;
     }
   | {

@@ -1,5 +1,7 @@
+import type { EstimateError } from './metering.js';
 import type { NanoUsd } from './money.js';
-import type { CostComponent } from './pricing.js';
+import type { CostComponent, Price } from './pricing.js';
+import type { LatencyFigures, LatencyPoint, SeriesQuery } from './series.js';
 import type { Usage } from './usage.js';
 
 export type Outcome = 'in_flight' | 'ok' | 'failed' | 'cancelled' | 'interrupted' | 'refused';
@@ -98,6 +100,8 @@ export interface Ledger {
   reader(): LedgerReader;
   /** Rows of dead processes that were in flight and are now `interrupted`. */
   recovered(): readonly RecoveredRow[];
+  /** Checks everything written so far, others' turns between; one check at a time, which all who ask share. */
+  verify(): Promise<LedgerVerification>;
   close(): Promise<void>;
 }
 
@@ -110,6 +114,12 @@ export interface RecoveredRow {
 /** Reads of the ledger, with or without a daemon running. */
 export interface LedgerReader {
   summarise(query: CostQuery): CostSummary;
+  /** Figures by steps of time; steps in which nothing was received are left out. */
+  series(query: SeriesQuery): SeriesPoint[];
+  /** Times of requests by steps of time, and over all of them; from the rows, where they are still kept. */
+  latencies(query: SeriesQuery): { points: LatencyPoint[]; total: LatencyFigures };
+  /** How far input estimates were off; null where none is known, or the query filters by more than provider and model. */
+  estimateError(query: CostQuery): EstimateError | null;
   listRequests(query: RequestQuery): { requests: RequestRow[]; nextCursor: string | null };
   getRequest(inferenceId: string): RequestDetail | null;
   /** What settled requests cost, by id; those that are unknown, under way, unpriced or filtered out are left out. */
@@ -137,6 +147,10 @@ export type GroupBy =
   | 'region'
   | 'outcome'
   | 'usage_source'
+  | 'attempt_outcome'
+  | 'error_code'
+  | 'price'
+  | 'tags'
   | 'hour'
   | 'day'
   | 'week'
@@ -153,6 +167,10 @@ export const GROUP_NAMES = [
   'region',
   'outcome',
   'usage_source',
+  'attempt_outcome',
+  'error_code',
+  'price',
+  'tags',
   'hour',
   'day',
   'week',
@@ -187,6 +205,12 @@ export interface CostRow {
   /** The part of the cost whose usage was estimated or a lower bound. */
   estimatedCostNanoUsd: NanoUsd;
   unpricedRequests: number;
+}
+
+/** What was received within the step that begins at `at`. Several points of one step add up. */
+export interface SeriesPoint {
+  at: number;
+  row: CostRow;
 }
 
 export interface CostSummary {
@@ -254,8 +278,54 @@ export interface AttemptRow {
 
 export interface RequestDetail extends RequestRow {
   attemptRows: AttemptRow[];
+  /** In the order they were made. Reports count the last one of an attempt instead of its own cost. */
+  adjustments: AdjustmentRow[];
   decision: unknown;
   prices: PriceRecord[];
+}
+
+/** The cost of a settled attempt at a price that was set later. */
+export interface AdjustmentRow {
+  attempt: number;
+  /** From 1 for each attempt. */
+  number: number;
+  madeAt: number;
+  priceId: string;
+  /** What held before; null when that was unknown. */
+  beforeNanoUsd: NanoUsd | null;
+  costNanoUsd: NanoUsd;
+  components: CostComponent[];
+}
+
+/** Asks for the cost of settled attempts at another price. */
+export interface RepriceOrder {
+  /** Of requests received from this instant on, in epoch milliseconds, … */
+  from: number;
+  /** … and before this one. */
+  to: number;
+  price: Price;
+  /** The same price as the price book keeps it. */
+  record: PriceRecord;
+  /** Null: of any provider. */
+  provider: string | null;
+  /** The model that was asked for, or the provider's; null: of any. */
+  model: string | null;
+  /** Works everything out and writes nothing. */
+  dryRun: boolean;
+}
+
+export interface RepriceResult {
+  /** Attempts in question whose use is known. */
+  looked: number;
+  /** Attempts whose cost differs. */
+  adjusted: number;
+  /** Attempts that used something the price has no rate for; they keep their cost. */
+  uncovered: number;
+  /** Of the adjusted attempts, what was known. */
+  beforeNanoUsd: NanoUsd;
+  afterNanoUsd: NanoUsd;
+  /** Hours of the range whose rows retention has deleted; they keep their cost. */
+  prunedHours: number;
 }
 
 /** One thing in a ledger that is not as it was written. */

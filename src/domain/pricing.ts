@@ -1,5 +1,5 @@
 import { ceilDiv, type NanoUsd, type NanoUsdPerMillion } from './money.js';
-import { type Count, totalInput, type UsageCounts } from './usage.js';
+import { type Count, noCounts, totalInput, type UsageCounts } from './usage.js';
 
 /** What a price can be set for. `audioMinute` is per minute (usage counts milliseconds), `request` per upstream call. */
 export const RATE_CLASSES = [
@@ -78,6 +78,31 @@ export function costOf(counts: UsageCounts, price: Price | null): Cost {
     components.push({ class: 'request', units: 1, ratePerMillion: rates.request });
   }
   return { known: true, nanoUsd: ceilDiv(numerator, DENOMINATOR), priceId: price.id, components };
+}
+
+/**
+ * The most that so many tokens can cost, whatever classes they turn out to be: input that is written to a cache, output
+ * that is reasoning. Null where a rate is missing.
+ */
+export function worstCaseOf(tokens: { input: number; output: number | null }, price: Price | null): NanoUsd | null {
+  if (price === null) return null;
+  const rates = ratesFor(price, tokens.input);
+  const input = dearest(rates.input, rates.cachedInput, rates.cacheWrite);
+  const output = dearest(rates.output, rates.reasoning);
+  const worst = {
+    ...(input === undefined || rates.input === undefined ? {} : { input }),
+    ...(output === undefined || rates.output === undefined ? {} : { output }),
+    ...(rates.request === undefined ? {} : { request: rates.request }),
+  };
+  const cost = costOf({ ...noCounts(), ...tokens }, { ...price, rates: worst, tiers: [] });
+  return cost.known ? cost.nanoUsd : null;
+}
+
+function dearest(...rates: Array<NanoUsdPerMillion | undefined>): NanoUsdPerMillion | undefined {
+  return rates.reduce(
+    (most, rate) => (most === undefined || (rate !== undefined && rate > most) ? rate : most),
+    undefined,
+  );
 }
 
 /** The rates that hold for a request of this many input tokens: the highest tier it exceeds, over the base. */

@@ -44,11 +44,22 @@ export interface UpstreamAnswer {
 
 /** A whole answer in the client's shape. */
 export interface TaskAnswer {
-  /** JSON text in the client's shape, still without our own usage fields. */
-  body: string;
+  /**
+   * JSON in the client's shape, still without our own usage fields: as text, or, where a large answer need not change,
+   * as the bytes before and after its usage.
+   */
+  body: string | SplitBody;
   usage: UsageReport | null;
   /** The text the model wrote, for counting where the provider reported nothing. Called only then. */
   outputTexts(): string[];
+}
+
+/** An answer that is passed on as it came, cut open where its usage stands. */
+export interface SplitBody {
+  before: Buffer;
+  /** The usage object as the provider wrote it; null where there is none, and then the cut is before the last brace. */
+  usage: string | null;
+  after: Buffer;
 }
 
 /** Why an answer with a 2xx status is a failure all the same. */

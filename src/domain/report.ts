@@ -1,7 +1,9 @@
 import { type CostQuery, type CostRow, GROUP_NAMES, type GroupBy, type LedgerReader } from './ledger.js';
+import type { EstimateError } from './metering.js';
+import type { NanoUsd } from './money.js';
 import { createZonedCalendar, isTimeZone, type ZonedCalendar } from './time-zone.js';
 
-export const REPORT_FORMATS = ['table', 'json', 'csv', 'ndjson'] as const;
+export const REPORT_FORMATS = ['table', 'json', 'csv', 'ndjson', 'focus'] as const;
 export type ReportFormat = (typeof REPORT_FORMATS)[number];
 
 /** A report as it was asked for and what came of it. */
@@ -10,14 +12,29 @@ export interface CostReport {
   rows: CostRow[];
   total: CostRow;
   /** Parts of the total's cost by how their usage is known. */
-  shares: { estimatedNanoUsd: bigint; lowerBoundNanoUsd: bigint };
+  shares: { estimatedNanoUsd: NanoUsd; lowerBoundNanoUsd: NanoUsd };
+  /** Null where no input was both estimated and reported, or the report's filters are not kept with the estimates. */
+  estimateError: EstimateError | null;
 }
 
-/** Builds and prints cost reports. */
+/** Money spent on calls without a whole answer. Wasted and useful are all of the total. */
+export interface WasteReport {
+  query: CostQuery;
+  /** By the query's groups (provider and provider model where it has none) and the call's outcome. */
+  rows: CostRow[];
+  wasted: CostRow;
+  usefulNanoUsd: NanoUsd;
+  totalNanoUsd: NanoUsd;
+}
+
+/** Builds and prints cost reports. Texts end with a line end. */
 export interface CostReports {
   build(reader: LedgerReader, query: CostQuery): CostReport;
-  /** The report as text, with a line end at its end. */
-  format(report: CostReport, format: ReportFormat): string;
+  format(report: CostReport, format: Exclude<ReportFormat, 'focus'>): string;
+  buildWaste(reader: LedgerReader, query: CostQuery): WasteReport;
+  formatWaste(report: WasteReport, format: Exclude<ReportFormat, 'focus'>): string;
+  /** Charges in the columns of FOCUS, as CSV: by day, or by hour where the query groups by hours. */
+  focus(reader: LedgerReader, query: CostQuery): string;
 }
 
 /** A report that cannot be made as asked; `param` names what is wrong: `from`, `group_by`, `tz`, `filter`, … */
@@ -65,15 +82,21 @@ export function parseCostQuery(input: CostQueryInput, now: number): CostQuery {
   return { from, to, groupBy: parseGroupBy(input.groupBy), filters, timeZone };
 }
 
-/** @throws QueryError when `from` is not before `to` */
-export function checkRange(from: number | null, to: number | null): void {
+/**
+ * `names` are those of the two parameters.
+ * @throws QueryError when `from` is not before `to`
+ */
+export function checkRange(from: number | null, to: number | null, names = { from: 'from', to: 'to' }): void {
   if (from === null || to === null || from < to) return;
-  const hint = from === to ? '; "to" is not included' : '';
-  throw new QueryError('from', `"from" (${iso(from)}) must be before "to" (${iso(to)})${hint}`);
+  const hint = from === to ? `; "${names.to}" is not included` : '';
+  throw new QueryError(names.from, `"${names.from}" (${iso(from)}) must be before "${names.to}" (${iso(to)})${hint}`);
 }
 
-/** Group-by names, each once. */
-function parseGroupBy(texts: readonly string[]): GroupBy[] {
+/**
+ * Group-by names, each once; each text may hold several with commas.
+ * @throws QueryError
+ */
+export function parseGroupBy(texts: readonly string[]): GroupBy[] {
   const names = texts.flatMap((text) => text.split(',')).map((name) => name.trim());
   return [...new Set(names.filter((name) => name !== '').map((name) => parseGroupName(name, 'group_by')))];
 }

@@ -25,6 +25,11 @@ export interface ZonedCalendar {
   toInstant(local: { year: number; month: number; day: number; hour?: number; minute?: number; ms?: number }): number;
 }
 
+/** True for a name that is a part of the calendar. */
+export function isTimeBucket(name: string): name is TimeBucket {
+  return name === 'hour' || name === 'day' || name === 'week' || name === 'month';
+}
+
 /** True for a name `Intl` knows: `Europe/Berlin`, `UTC`. */
 export function isTimeZone(name: string): boolean {
   try {

@@ -5,6 +5,7 @@ import { WaybillError } from '../domain/errors.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { requireAdmin } from './admin/auth.js';
 import { budgetsAnswer } from './admin/budgets.js';
+import type { MetricsScope } from './admin/metrics.js';
 import { type ProviderStatus, providersAnswer } from './admin/providers.js';
 import { readBody } from './body.js';
 import type { HttpContext, RequestState } from './context.js';
@@ -30,8 +31,12 @@ export interface AdminParts {
   providers: () => ProviderStatus[];
   budgets: () => BudgetState[];
   costReport: (query: URLSearchParams) => PlainAnswer;
+  wasteReport: (query: URLSearchParams) => PlainAnswer;
+  stats: (query: URLSearchParams) => PlainAnswer;
+  metrics: (scope: MetricsScope, query: URLSearchParams) => PlainAnswer;
   listRequests: (query: URLSearchParams) => PlainAnswer;
   getRequest: (inferenceId: string) => PlainAnswer;
+  verifyLedger: () => Promise<PlainAnswer>;
 }
 
 /** Everything the routes need, of the configuration that is current when a request arrives. */
@@ -106,8 +111,20 @@ function addAdminRoutes(router: Router<RequestState>, current: () => HttpParts):
     ctx.body = budgetsAnswer(admin.budgets());
   });
   get('/reports/costs', (ctx, admin) => plain(ctx, admin.costReport(queryOf(ctx))));
+  get('/reports/waste', (ctx, admin) => plain(ctx, admin.wasteReport(queryOf(ctx))));
+  get('/stats', (ctx, admin) => plain(ctx, admin.stats(queryOf(ctx))));
+  const metrics = (path: string, scopeOf: (ctx: HttpContext) => MetricsScope) =>
+    get(path, (ctx, admin) => plain(ctx, admin.metrics(scopeOf(ctx), queryOf(ctx))));
+  metrics('/metrics', () => ({ kind: 'global' }));
+  metrics('/metrics/global', () => ({ kind: 'global' }));
+  metrics('/metrics/clients/:id', (ctx) => ({ kind: 'client', id: paramOf('id')(ctx) }));
+  metrics('/metrics/providers/:id', (ctx) => ({ kind: 'provider', id: paramOf('id')(ctx) }));
   get('/requests', (ctx, admin) => plain(ctx, admin.listRequests(queryOf(ctx))));
   get('/requests/:id', (ctx, admin) => plain(ctx, admin.getRequest(paramOf('id')(ctx))));
+  router.post(
+    `${ADMIN}/ledger/verify`,
+    guarded(async (ctx, admin) => plain(ctx, await admin.verifyLedger())),
+  );
   router.post(
     `${ADMIN}/config/validate`,
     guarded(async (ctx, admin) => {

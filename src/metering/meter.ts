@@ -1,4 +1,5 @@
 import type { CountedInput, Meter, MeterSubject } from '../domain/metering.js';
+import type { Clock, Logger } from '../domain/ports.js';
 import type { Task } from '../domain/task.js';
 import { type Count, noCounts, totalInput, totalOutput, type Usage, type UsageCounts } from '../domain/usage.js';
 import { type Calibration, createCalibration } from './calibration.js';
@@ -14,11 +15,17 @@ const BYTES_PER_TOKEN = 4;
 /** Tasks that are answered with text, whose tokens are output. The others are counted by their input alone. */
 const TASKS_WITH_OUTPUT: ReadonlySet<Task> = new Set(['chat', 'completion', 'text-generation', 'conversational']);
 
+/** So many kinds of malformed usage are told apart in the log. */
+const MAX_PROBLEMS = 1_000;
+
 /**
  * Counts what calls used. The tokenizer is asked only where the provider did not say, and loaded when first asked.
+ * Usage fields that are no counts are logged: at `warn` the first time a model has them, at `debug` from then on.
  */
-export function createMeter(options: { calibration?: Calibration } = {}): Meter {
+export function createMeter(options: { calibration?: Calibration; clock?: Clock; logger?: Logger } = {}): Meter {
+  const { clock, logger } = options;
   const calibration = options.calibration ?? createCalibration();
+  const problemsSeen = new Set<string>();
   const tokenizer = createTokenizer();
 
   function countTexts(texts: readonly string[], subject: MeterSubject): number {
@@ -29,6 +36,17 @@ export function createMeter(options: { calibration?: Calibration } = {}): Meter 
 
   function countInput(input: CountedInput, subject: MeterSubject): number {
     return countTexts(input.texts, subject) + input.tokens + framingOf(input);
+  }
+
+  function logProblems({ providerId, providerModel }: MeterSubject, fields: readonly string[]): void {
+    if (logger === undefined || fields.length === 0) return;
+    const kind = `${providerId} ${providerModel} ${fields.join(' ')}`;
+    const isNew = !problemsSeen.has(kind) && problemsSeen.size < MAX_PROBLEMS;
+    if (isNew) problemsSeen.add(kind);
+    logger[isNew ? 'warn' : 'debug'](
+      { provider: providerId, providerModel, fields },
+      'the provider reported usage that is no count; taken as absent',
+    );
   }
 
   return {
@@ -45,17 +63,33 @@ export function createMeter(options: { calibration?: Calibration } = {}): Meter 
 
     measure({ subject, report, input, outputTexts, interrupted }) {
       const counts: UsageCounts = report === null ? noCounts() : { ...report.counts };
+      if (report !== null) logProblems(subject, report.problems);
       let isEstimated = false;
       if (!saysInput(counts)) {
         counts.input = countInput(input(), subject);
         isEstimated = true;
       }
       const isAboutOutput = TASKS_WITH_OUTPUT.has(subject.task);
-      if (isAboutOutput && totalOutput(counts) === null) {
-        counts.output = countTexts(outputTexts(), subject);
+      let output = isAboutOutput ? totalOutput(counts) : null;
+      if (isAboutOutput && output === null) {
+        output = countTexts(outputTexts(), subject);
+        counts.output = output;
         isEstimated = true;
       }
+      // An answer that broke off, or never was one, says nothing of how long answers are.
+      if (output !== null && output > 0 && !interrupted) calibration.learnOutput(subject, output);
       return { counts, source: sourceOf(isEstimated, interrupted) };
+    },
+
+    learn(subject, estimated, reported) {
+      // A model's own tokenizer needs no factor; what is left is framing.
+      if (!encodingFor(subject.providerModel).isItsOwn) calibration.learn(subject, estimated, reported);
+      if (clock !== undefined) calibration.noteError(subject, { estimated, reported, now: clock.now() });
+    },
+
+    averageOutput(subject) {
+      const average = calibration.averageOutput(subject);
+      return average === null ? null : Math.ceil(average);
     },
   };
 }

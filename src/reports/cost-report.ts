@@ -1,6 +1,8 @@
 import type { CostQuery, LedgerReader } from '../domain/ledger.js';
 import type { CostReport, CostReports } from '../domain/report.js';
+import { formatFocus } from './focus.js';
 import { formatCostReport } from './format.js';
+import { buildWasteReport, formatWasteReport } from './waste.js';
 
 /**
  * A cost report: the ledger's rows and total, and how much of the total rests on estimated or lower-bound usage. Both
@@ -16,7 +18,14 @@ export function buildCostReport(reader: LedgerReader, query: CostQuery): CostRep
     rows,
     total,
     shares: { estimatedNanoUsd: costOf('estimated'), lowerBoundNanoUsd: costOf('lower-bound') },
+    estimateError: reader.estimateError(query),
   };
 }
 
-export const costReports: CostReports = { build: buildCostReport, format: formatCostReport };
+export const costReports: CostReports = {
+  build: buildCostReport,
+  format: formatCostReport,
+  buildWaste: buildWasteReport,
+  formatWaste: formatWasteReport,
+  focus: formatFocus,
+};

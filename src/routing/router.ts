@@ -7,6 +7,8 @@ import type { Meaning, NameResolver, Preference, Resolution } from './resolve.js
 import { whyNotAllowed } from './resolve.js';
 import {
   cheapestOutput,
+  type HybridWeights,
+  hybrid,
   inOrder,
   leastLoaded,
   lowestCost,
@@ -19,6 +21,7 @@ import {
 
 export interface RouterSettings {
   algorithm: 'round_robin' | 'weighted' | 'least_loaded' | 'lowest_cost' | 'lowest_latency' | 'hybrid';
+  hybridWeights: HybridWeights;
   fallback: { enabled: boolean; maxProviders: number; providers: readonly string[] };
 }
 
@@ -30,17 +33,17 @@ export interface RouterParts {
   offered: (providerId: string, model: string) => Target | null;
   /** True when a key of the target is free and has room for so many tokens now. */
   hasRoom: (target: Target, tokens: number) => boolean;
+  /** The used share of a target's limits at the key with most room; null where it has none. */
+  used: (target: Target) => { reqRatio: number | null; tokenRatio: number | null };
   random: Random;
 }
 
-/** The hybrid strategy's signals are not weighed yet: load, the best single one of them, stands in. */
-const STRATEGIES: Record<RouterSettings['algorithm'], Strategy> = {
+const STRATEGIES: Record<Exclude<RouterSettings['algorithm'], 'hybrid'>, Strategy> = {
   round_robin: roundRobin,
   weighted,
   least_loaded: leastLoaded,
   lowest_cost: lowestCost,
   lowest_latency: lowestLatency,
-  hybrid: leastLoaded,
 };
 
 const PREFERENCES: Record<Exclude<Preference, 'none'>, Strategy> = {
@@ -52,6 +55,8 @@ const PREFERENCES: Record<Exclude<Preference, 'none'>, Strategy> = {
 /** Turns a name into the ordered list of targets to try. No I/O. */
 export function createRouter(parts: RouterParts): Router {
   const turns = new Map<string, number>();
+  const { algorithm, hybridWeights } = parts.settings;
+  const chosen = algorithm === 'hybrid' ? hybrid(hybridWeights) : STRATEGIES[algorithm];
 
   function plan(ask: RouteAsk): Plan {
     const resolution = parts.resolver.resolve(ask.model);
@@ -119,8 +124,8 @@ export function createRouter(parts: RouterParts): Router {
     if (meanings.length === 1) return [{ target: only.target, score: null, reason: 'only target' }];
     const turn = turns.get(ask.model) ?? 0;
     turns.set(ask.model, turn + 1);
-    const strategy = preference === 'none' ? STRATEGIES[parts.settings.algorithm] : PREFERENCES[preference];
-    const name = preference === 'none' ? parts.settings.algorithm : preference;
+    const strategy = preference === 'none' ? chosen : PREFERENCES[preference];
+    const name = preference === 'none' ? algorithm : preference;
     const tokens = ask.inputTokens + (ask.outputTokens ?? 0);
     const scored = strategy(
       meanings.map((meaning) => signalsOf(meaning, ask)),
@@ -145,6 +150,8 @@ export function createRouter(parts: RouterParts): Router {
     return {
       weight,
       load: health.underWay / weight,
+      ...parts.used(target),
+      errorRate: health.errorRate,
       cost: cost.known ? Number(cost.nanoUsd) : null,
       firstByteMs: health.firstByteMs,
       outputRate: target.price?.rates.output === undefined ? null : Number(target.price.rates.output),
@@ -199,8 +206,10 @@ function noneAlive(targets: readonly Target[], health: TargetHealth): WaybillErr
       shouldRetry: false,
     });
   }
+  // A target without a key comes back by a reload, not by waiting.
+  const waiting = targets.filter((target) => target.keys.readyInMs() !== null);
   return new WaybillError('no_target_available', {
     message: 'Every target of this model failed repeatedly and is left alone for a while.',
-    retryAfterMs: Math.min(...targets.map((target) => health.retryInMs(target.id))),
+    retryAfterMs: Math.min(...waiting.map((target) => health.retryInMs(target.id))),
   });
 }

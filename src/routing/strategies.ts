@@ -3,8 +3,14 @@ import type { Random } from '../domain/ports.js';
 /** What a strategy knows of a candidate. Null is not known. */
 export interface Signals {
   weight: number;
-  /** Calls under way against what the target can take at once. */
+  /** Calls under way against the target's weight. */
   load: number;
+  /** The used share of its request limits at the key with most room; null without such a limit. */
+  reqRatio: number | null;
+  /** The same of its token limits. */
+  tokenRatio: number | null;
+  /** Decayed share of failed attempts, from 0 to 1. */
+  errorRate: number;
   /** This request's estimated cost in nano-USD. */
   cost: number | null;
   /** Decayed average of the time to first byte. */
@@ -71,6 +77,39 @@ export const lowestLatency: Strategy = (signals, turn, random) => {
   const first = byLatency[Math.min(a, b)];
   return first === undefined ? byLatency : [first, ...byLatency.filter((scored) => scored !== first)];
 };
+
+/** How much each signal counts. */
+export interface HybridWeights {
+  tokenRatio: number;
+  reqRatio: number;
+  errorScore: number;
+  latency: number;
+  costRatio: number;
+}
+
+/**
+ * The weighted sum of all signals, each from 0 (best) to 1: used tokens, used requests, errors, latency and cost against
+ * the worst of the candidates. A target without limits counts its calls under way. Latency that is not known counts as
+ * the best, so that it becomes known; a cost that is not known as the worst.
+ */
+export function hybrid(weights: HybridWeights): Strategy {
+  return (signals, turn, random) => {
+    const worst = (of: (signal: Signals) => number | null) => Math.max(0, ...signals.map((signal) => of(signal) ?? 0));
+    const [load, latency, cost] = [worst((s) => s.load), worst((s) => s.firstByteMs), worst((s) => s.cost)];
+    const share = (value: number, most: number) => (most === 0 ? 0 : value / most);
+    const scores = signals.map((signal) => {
+      const busy = share(signal.load, load);
+      return (
+        weights.tokenRatio * (signal.tokenRatio ?? busy) +
+        weights.reqRatio * (signal.reqRatio ?? busy) +
+        weights.errorScore * signal.errorRate +
+        weights.latency * share(signal.firstByteMs ?? 0, latency) +
+        weights.costRatio * (signal.cost === null ? 1 : share(signal.cost, cost))
+      );
+    });
+    return ranked(roundRobin(signals, turn, random), (index) => scores[index] ?? null);
+  };
+}
 
 /** As the file has them. */
 export const inOrder: Strategy = (signals) => signals.map((_, index) => ({ index, score: null }));

@@ -1,6 +1,7 @@
 import type { AnswerOutcome, UpstreamAnswer } from '../domain/provider.js';
 import type { JsonObject, TaskRequest } from '../domain/task.js';
 import { toEmbeddingFormat } from './embedding.js';
+import { splitEmbeddingAnswer } from './embedding-bytes.js';
 import { faultIn, malformed, statusFault } from './fault.js';
 import { rewriteAt, scanMembers } from './json-text.js';
 import { parseOpenAiUsage } from './openai-usage.js';
@@ -26,6 +27,8 @@ export function readOpenAiAnswer(
   request: TaskRequest,
   options: OpenAiAnswerOptions,
 ): AnswerOutcome {
+  const split = splitEmbeddings(answer, request);
+  if (split !== null) return split;
   const text = answerText(answer);
   const value = parseAnswer(text);
   if (value === null) return { ok: false, fault: malformed(notJson(text)) };
@@ -49,6 +52,16 @@ export function readOpenAiAnswer(
       },
     },
   };
+}
+
+/** A large answer whose vectors are in the format that was asked for; null for any other. */
+function splitEmbeddings(answer: UpstreamAnswer, request: TaskRequest): AnswerOutcome | null {
+  const format = request.body.value['encoding_format'] ?? 'float';
+  if (request.task !== 'embedding' || (format !== 'float' && format !== 'base64')) return null;
+  const found = splitEmbeddingAnswer(answer.body, format);
+  if (found === null) return null;
+  const usage = parseOpenAiUsage(found.usage, { outputless: true, text: found.body.usage ?? '{}' });
+  return { ok: true, answer: { body: found.body, usage, outputTexts: () => [] } };
 }
 
 /** The answer's text without a byte order mark. */

@@ -1,4 +1,5 @@
 import { formatUsdShort, type NanoUsd } from '../domain/money.js';
+import type { SplitBody } from '../domain/provider.js';
 import type { Task } from '../domain/task.js';
 import { type Count, totalInput, totalOutput, type Usage } from '../domain/usage.js';
 import { editMembers, type MemberEdit, scanMembers, writeObject } from './json-text.js';
@@ -17,7 +18,17 @@ export interface Charge {
  * `usage.cost` becomes `usage.provider_cost`. Where the provider gave no usage, our counts stand in its place with their
  * `source`. Everything else stays byte for byte. `body` must be the JSON of an object.
  */
-export function withCost(body: string, charge: Charge): string {
+export function withCost(body: string, charge: Charge): string;
+export function withCost(body: SplitBody, charge: Charge): Buffer;
+export function withCost(body: string | SplitBody, charge: Charge): string | Buffer;
+export function withCost(body: string | SplitBody, charge: Charge): string | Buffer {
+  if (typeof body === 'string') return textWithCost(body, charge);
+  const comma = body.usage === null ? ',' : '';
+  const usage = Buffer.from(`${comma}"usage":${usageText(body.usage, charge)}`);
+  return Buffer.concat([body.before, usage, body.after]);
+}
+
+function textWithCost(body: string, charge: Charge): string {
   let found = false;
   const edited = editMembers(body, (key, raw): MemberEdit => {
     if (key !== 'usage') return undefined;
@@ -38,7 +49,7 @@ export function usageChunk(options: {
   charge: Charge;
 }): string {
   const { identity, chunkText, charge } = options;
-  if (chunkText !== null) return withCost(chunkText, charge);
+  if (chunkText !== null) return textWithCost(chunkText, charge);
   return writeObject([
     ['id', JSON.stringify(identity.id)],
     ['object', charge.task === 'completion' ? '"text_completion"' : '"chat.completion.chunk"'],

@@ -13,6 +13,7 @@ import { type Count, noCounts, type UsageCounts } from '../../src/domain/usage.j
 import { parseJsonBody } from '../../src/wire/json-text.js';
 import { type OpenAiTask, openTaskRequest } from '../../src/wire/openai-request.js';
 import { SseDecoder } from '../../src/wire/sse.js';
+import { answerTextOf } from '../support/answer-text.js';
 
 /** What an adapter must make of one exchange in its provider's dialect. */
 export interface TaskFixture {
@@ -112,7 +113,7 @@ export function describeTask(adapter: ProviderAdapter, task: Task, fixture: Task
     it('gives the answer in the client’s shape, with its usage and its text', () => {
       const outcome = helper.getResponse(answerOf(fixture.answer.body), request, target);
       if (!outcome.ok) expect.unreachable(outcome.fault.message);
-      fixture.answer.inClientShape(JSON.parse(outcome.answer.body));
+      fixture.answer.inClientShape(JSON.parse(answerTextOf(outcome.answer.body)));
       expect(outcome.answer.usage?.counts ?? null).toEqual(counts(fixture.answer.usage));
       expect(outcome.answer.outputTexts()).toEqual(fixture.answer.texts);
     });

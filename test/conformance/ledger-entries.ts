@@ -2,6 +2,7 @@ import type {
   AttemptIntent,
   AttemptSettlement,
   LedgerEntry,
+  PriceRecord,
   RequestIntent,
   RequestSettlement,
 } from '../../src/domain/ledger.js';
@@ -9,6 +10,15 @@ import { noCounts, type Usage, type UsageCounts, type UsageSource } from '../../
 
 /** 2026-03-01T12:00:00Z. */
 export const START = Date.UTC(2026, 2, 1, 12);
+
+/** The price of the entries below: 0.4 USD a million tokens of input, nothing for output and audio. */
+export const PRICE_1: PriceRecord = aPriceRecord('price-1', { input: '400000000', output: '0', audioMinute: '0' });
+
+/** `rates` are nano-USD per million units. */
+export function aPriceRecord(id: string, rates: Record<string, string>): PriceRecord {
+  const content = JSON.stringify({ rates, tiers: [] });
+  return { id, origin: 'config:x', effectiveFrom: START, configGeneration: 1, content };
+}
 
 export function aRequest(overrides: Partial<RequestIntent> & { inferenceId: string }): RequestIntent {
   return {

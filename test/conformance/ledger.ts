@@ -125,6 +125,7 @@ export function describeLedger(name: string, createStore: () => Promise<LedgerSt
         firstByteMs: 20,
         configGeneration: 3,
         decision,
+        adjustments: [],
         prices: [
           { id: 'price-1', origin: 'config:x', effectiveFrom: START, configGeneration: 3, content: '{"input":"1"}' },
         ],

@@ -7,6 +7,7 @@ import { failureFromStatus } from '../../src/upstream/failure.js';
 import { failureFromFault } from '../../src/wire/fault.js';
 import { parseJsonBody } from '../../src/wire/json-text.js';
 import { type OpenAiTask, openTaskRequest } from '../../src/wire/openai-request.js';
+import { answerTextOf } from '../support/answer-text.js';
 import { type ExactJson, parseExact, stringifyExact, toNumber } from '../support/exact-json.js';
 import { loadRecordings, pruned, type Recording, recordingsFolder } from '../support/recordings.js';
 import { aTarget, replay } from './adapters.js';
@@ -118,12 +119,12 @@ describe.skipIf(folder === null)('recordings, by the adapter they belong to (nee
     if (!outcome.ok) expect.unreachable(outcome.fault.message);
     compareUsage(outcome.answer.usage, recording);
     if (recording.kind === 'feature-extraction') {
-      const [vector] = (JSON.parse(outcome.answer.body) as { data: Array<{ embedding: number[] }> }).data;
+      const [vector] = (JSON.parse(answerTextOf(outcome.answer.body)) as { data: Array<{ embedding: number[] }> }).data;
       expect(vector?.embedding).toEqual(JSON.parse(recording.body.toString()).flat(3));
     } else if (request.body.value['encoding_format'] === 'base64') {
-      expectBase64(outcome.answer.body, recording.body.toString());
+      expectBase64(answerTextOf(outcome.answer.body), recording.body.toString());
     } else {
-      expect(outcome.answer.body).toBe(recording.body.toString());
+      expect(answerTextOf(outcome.answer.body)).toBe(recording.body.toString());
     }
   });
 

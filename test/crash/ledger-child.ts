@@ -1,7 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../src/domain/ports.js';
 import { openSqliteLedger } from '../../src/ledger/sqlite/sqlite-ledger.js';
-import { anAttempt, anAttemptEnd, intentOf, settlementOf } from '../conformance/ledger-entries.js';
+import {
+  anAttempt,
+  anAttemptEnd,
+  aPriceRecord,
+  aUsage,
+  intentOf,
+  settlementOf,
+} from '../conformance/ledger-entries.js';
 import { silentLogger } from '../conformance/silent-logger.js';
 
 /**
@@ -11,6 +18,8 @@ import { silentLogger } from '../conformance/silent-logger.js';
 const [path = '', prefix = ''] = process.argv.slice(2);
 const clock: Clock = { now: () => Date.now(), sleep: (ms, signal) => sleep(ms, undefined, { signal }) };
 const ledger = openSqliteLedger({ path, durability: 'process', clock, logger: silentLogger });
+// A nano-USD a token.
+await ledger.recordPrices([aPriceRecord('price-1', { input: '1000000' })]);
 process.stdout.write(`opened ${ledger.recovered().length}\n`);
 
 let next = 0;
@@ -25,13 +34,21 @@ const lanes = Array.from({ length: 32 }, async (_, lane) => {
     if (lane % 4 === 2) {
       attempt = 2;
       await ledger.write({
-        attemptSettlement: anAttemptEnd({ inferenceId: id, outcome: 'failed', costNanoUsd: 100n, components: [] }),
+        attemptSettlement: anAttemptEnd({ inferenceId: id, outcome: 'failed', ...costing(100) }),
         attemptIntent: anAttempt({ inferenceId: id, attempt }),
       });
     }
-    const cost = BigInt(next);
-    await ledger.write(settlementOf(id, { attempt: { attempt, costNanoUsd: cost, components: [] } }));
-    process.stdout.write(`=${id} ${attempt === 2 ? cost + 100n : cost}\n`);
+    const cost = next;
+    await ledger.write(settlementOf(id, { attempt: { attempt, ...costing(cost) } }));
+    process.stdout.write(`=${id} ${attempt === 2 ? cost + 100 : cost}\n`);
   }
 });
 await Promise.all(lanes);
+
+function costing(nanoUsd: number) {
+  return {
+    usage: aUsage({ input: nanoUsd }),
+    costNanoUsd: BigInt(nanoUsd),
+    components: [{ class: 'input' as const, units: nanoUsd, ratePerMillion: 1_000_000n }],
+  };
+}

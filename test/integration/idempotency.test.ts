@@ -132,6 +132,33 @@ describe('a repetition', () => {
     expect(upstream.requests).toHaveLength(2);
   });
 
+  it('of any answer that was seen to end is answered again, whenever the process is killed', async () => {
+    upstream.setScript((request, index) => {
+      const isStream = (JSON.parse(request.body) as { stream?: boolean }).stream === true;
+      return { ...(isStream ? stream({ chunkDelayMs: 2 }) : answer()), delayMs: index % 7 };
+    });
+    for (let round = 0; round < 3; round += 1) {
+      const seen = new Map<string, string>();
+      const clients = Array.from({ length: 12 }, async (_, client) => {
+        for (let n = 0; ; n += 1) {
+          const key = `${round}-${client}-${n}`;
+          const { text } = await ask(key, chatBody({ stream: client % 2 === 0 }));
+          if (client % 2 === 1 || text.endsWith('data: [DONE]\n\n')) seen.set(key, text);
+          if (seen.size === 20 + 13 * round) daemon.kill('SIGKILL');
+        }
+      });
+      await Promise.allSettled(clients);
+      await daemon.restart();
+      expect(seen.size).toBeGreaterThanOrEqual(20);
+      const sent = upstream.requests.length;
+      for (const [key, text] of seen) {
+        const again = await ask(key, chatBody({ stream: Number(key.split('-')[1]) % 2 === 0 }));
+        expect(again.text, key).toBe(text);
+      }
+      expect(upstream.requests).toHaveLength(sent);
+    }
+  });
+
   it('of what the process’s death cut is sent again', async () => {
     const key = randomUUID();
     upstream.setScript([{ hang: true }]);

@@ -59,3 +59,12 @@ function parsePrice(text: string, places: number): bigint {
 function memberOf(value: ExactJson | undefined, name: string): ExactJson | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? value[name] : undefined;
 }
+
+/** Nano-USD of one call: units times USD a unit as written in the config, all added up exactly, rounded up once. */
+export function exactSum(terms: ReadonlyArray<readonly [units: number, usdPerUnit: string]>): bigint {
+  const denominator = 10n ** 30n;
+  let numerator = 0n;
+  for (const [units, price] of terms) numerator += BigInt(units) * parsePrice(price, 30);
+  const nano = numerator * 1_000_000_000n;
+  return nano / denominator + (nano % denominator === 0n ? 0n : 1n);
+}

@@ -1,5 +1,6 @@
 import { WaybillError } from '../../domain/errors.js';
 import type {
+  AdjustmentRow,
   AttemptRow,
   LedgerReader,
   PriceRecord,
@@ -122,6 +123,7 @@ function toDetailFields(detail: RequestDetail): Record<string, unknown> {
     ...toFields(detail),
     attempts: detail.attemptRows.map(toAttemptFields),
     cost_components: detail.attemptRows.flatMap(toComponentFields),
+    adjustments: detail.adjustments.map(toAdjustmentFields),
     prices: detail.prices.map(toPriceFields),
     decision: detail.decision,
   };
@@ -146,6 +148,22 @@ function toAttemptFields(row: AttemptRow): Record<string, unknown> {
     unpriced_reason: row.unpricedReason,
     price_id: row.priceId,
     provider_cost_usd: row.providerCostUsd,
+  };
+}
+
+/** A cost at a price that was set later; reports count the last one of an attempt. */
+function toAdjustmentFields(row: AdjustmentRow): Record<string, unknown> {
+  return {
+    attempt: row.attempt,
+    made_at: toTime(row.madeAt),
+    price_id: row.priceId,
+    before_nano_usd: row.beforeNanoUsd,
+    cost_nano_usd: row.costNanoUsd,
+    cost_components: row.components.map((line) => ({
+      class: line.class,
+      units: line.units,
+      usd_per_million: formatRatePerMillion(line.ratePerMillion),
+    })),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Middleware } from 'koa';
 import type { AnswerOrigin } from '../../domain/dispatch.js';
 import { WaybillError } from '../../domain/errors.js';
+import { ClientGoneError } from '../../domain/lifeline.js';
 import type { Logger } from '../../domain/ports.js';
 import type { RequestState } from '../context.js';
 import { answerHeaders, identityHeaders } from '../reply.js';
@@ -16,7 +17,7 @@ export function errorAnswers(logger: Logger): Middleware<RequestState> {
       if (ctx.respond !== false) ctx.set(identityHeaders(ctx));
     } catch (cause) {
       const error = cause instanceof WaybillError ? cause : fromUnknown(cause);
-      if (error.code === 'internal_error') {
+      if (error.code === 'internal_error' && !(error.cause instanceof ClientGoneError)) {
         logger.error(
           { err: error.cause ?? cause, inferenceId: ctx.state.inferenceId, path: ctx.path },
           'request failed',

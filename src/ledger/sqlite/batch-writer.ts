@@ -2,9 +2,12 @@ import type { Database, Statement } from 'better-sqlite3';
 import type { AttemptIntent, LedgerEntry, PriceRecord, RequestIntent, RequestSettlement } from '../../domain/ledger.js';
 import type { NanoUsd } from '../../domain/money.js';
 import { ChainWriter } from './chain.js';
+import type { AttemptFact } from './cuts.js';
+import { type AttemptFactSql, toAttemptFact } from './facts.js';
 import {
   amount,
   attemptCells,
+  attemptFact,
   type OpenAttempt,
   type OpenRequest,
   requestCells,
@@ -13,6 +16,7 @@ import {
   toOpenRequest,
   wellFormed,
 } from './open-rows.js';
+import { RollupWriter } from './rollup-writer.js';
 import { WRITE_SQL } from './write-sql.js';
 
 /** A request's end as the ledger takes it: one whose process died has no status. */
@@ -27,16 +31,17 @@ export class BatchWriter {
   readonly #processId: number;
   readonly #statements: Statements;
   readonly #chain: ChainWriter;
+  readonly #rollups: RollupWriter;
   readonly #open = new Map<string, OpenRequest>();
 
   constructor(db: Database, processId: number) {
     this.#db = db;
     this.#processId = processId;
     this.#chain = new ChainWriter(db);
+    this.#rollups = new RollupWriter(db);
     this.#statements = Object.fromEntries(
       Object.entries(WRITE_SQL).map(([name, sql]) => [name, db.prepare<unknown[]>(sql)]),
     ) as Statements;
-    this.#statements.attemptCosts.pluck().safeIntegers();
   }
 
   /**
@@ -80,9 +85,12 @@ export class BatchWriter {
     try {
       body();
       this.#chain.write();
+      this.#rollups.write();
       this.#statements.commit.run();
+      this.#rollups.written();
     } catch (error) {
       this.#chain.drop(0);
+      this.#rollups.drop(0);
       // A full disk makes SQLite roll back by itself.
       if (this.#db.inTransaction) this.#statements.rollback.run();
       throw error;
@@ -100,6 +108,7 @@ export class BatchWriter {
 
   #writeAlone(entry: AnyEntry): Error | null {
     const links = this.#chain.pending;
+    const changes = this.#rollups.pending;
     this.#statements.savepoint.run();
     try {
       this.#writeIntents(entry);
@@ -112,6 +121,7 @@ export class BatchWriter {
       this.#statements.rollbackTo.run();
       this.#statements.release.run();
       this.#chain.drop(links);
+      this.#rollups.drop(changes);
       this.#forget([entry]);
       return error as Error;
     }
@@ -162,7 +172,11 @@ export class BatchWriter {
       held,
       intent.priceId,
     );
-    if (changes === 1) request.sent.set(intent.attempt, open);
+    if (changes === 1) {
+      // Its end has been told and added up: a call that came after it would be seen by nobody.
+      if (request.outcome !== 'in_flight') throw new UnknownRowError(`request ${intent.inferenceId} has ended`);
+      request.sent.set(intent.attempt, open);
+    }
     if (intent.attempt <= request.attempts) return;
     this.#statements.countAttempt.run(intent.attempt, request.id);
     request.attempts = intent.attempt;
@@ -174,10 +188,17 @@ export class BatchWriter {
     const open = this.#attemptOf(request, end.attempt);
     const cost = amount(end.costNanoUsd);
     const values = settlementValues(end, cost);
+    const isLate = request.outcome !== 'in_flight';
+    const before = isLate ? this.#readFacts(request) : [];
     const { changes } = this.#statements.settleAttempt.run(...values, request.id, end.attempt);
     // Settled before: the first settlement stands.
     if (changes === 0) return;
-    open.cost = cost;
+    open.fact = attemptFact(open, end, cost);
+    if (isLate) {
+      // Its request was added up without it.
+      this.#rollups.add(request, before, -1);
+      this.#rollups.add(request, this.#readFacts(request));
+    }
     this.#chain.add({
       receivedAt: request.received_at,
       requestId: request.id,
@@ -189,7 +210,8 @@ export class BatchWriter {
   #writeRequestEnd({ requestSettlement: end }: AnyEntry): void {
     if (end === undefined) return;
     const request = this.#requestOf(end.inferenceId);
-    const cost = amount(this.#costOf(request));
+    const attempts = this.#factsOf(request);
+    const cost = amount(sumOf(attempts));
     const endedAt = Math.floor(end.endedAt);
     const decision = end.decision == null ? null : JSON.stringify(end.decision);
     const { outcome, status } = end;
@@ -204,6 +226,8 @@ export class BatchWriter {
       request.id,
     );
     if (changes === 0) return;
+    request.outcome = outcome;
+    this.#rollups.add(request, attempts);
     this.#chain.add({
       receivedAt: request.received_at,
       requestId: request.id,
@@ -212,16 +236,19 @@ export class BatchWriter {
     });
   }
 
-  /** The sum over the attempts as they were written; null when one of them is unknown, 0 when nothing was sent. */
-  #costOf(request: OpenRequest): NanoUsd | null {
-    const only = request.attempts === 1 ? request.sent.get(1)?.cost : undefined;
-    if (only !== undefined) return only;
-    let sum = 0n;
-    for (const cost of this.#statements.attemptCosts.all(request.id) as Array<bigint | null>) {
-      if (cost === null) return null;
-      sum += cost;
+  /** The attempts of a request in order, from memory where all of them are known to have ended. */
+  #factsOf(request: OpenRequest): AttemptFact[] {
+    const facts: AttemptFact[] = [];
+    for (let attempt = 1; attempt <= request.attempts; attempt += 1) {
+      const fact = request.sent.get(attempt)?.fact;
+      if (fact === undefined) return this.#readFacts(request);
+      facts.push(fact);
     }
-    return sum;
+    return facts;
+  }
+
+  #readFacts(request: OpenRequest): AttemptFact[] {
+    return (this.#statements.attemptFacts.all(request.id) as AttemptFactSql[]).map(toAttemptFact);
   }
 
   #requestOf(inferenceId: string): OpenRequest {
@@ -242,10 +269,11 @@ export class BatchWriter {
 
   /** What a transaction that failed said of these is not so: they are read again when they are needed. */
   #forget(entries: readonly AnyEntry[]): void {
-    for (const { request, attemptIntent, attemptSettlement } of entries) {
+    for (const { request, attemptIntent, attemptSettlement, requestSettlement } of entries) {
       if (request !== undefined) this.#open.delete(request.inferenceId);
       if (attemptIntent !== undefined) this.#open.delete(attemptIntent.inferenceId);
       if (attemptSettlement !== undefined) this.#open.delete(attemptSettlement.inferenceId);
+      if (requestSettlement !== undefined) this.#open.delete(requestSettlement.inferenceId);
     }
   }
 
@@ -256,7 +284,17 @@ export class BatchWriter {
   }
 }
 
-/** A settlement of what was never intended. */
+/** What the attempts cost together; null when one of them is unknown, 0 when nothing was sent. */
+function sumOf(attempts: readonly AttemptFact[]): NanoUsd | null {
+  let sum = 0n;
+  for (const { cost } of attempts) {
+    if (cost === null) return null;
+    sum += cost;
+  }
+  return sum;
+}
+
+/** A settlement of what was never intended, or a call for what has ended. */
 class UnknownRowError extends Error {}
 
 /** Places of the entries, those that begin something first. */

@@ -1,5 +1,7 @@
+import type { Database } from 'better-sqlite3';
 import { type CostQuery, GROUP_NAMES, type GroupBy } from '../../domain/ledger.js';
-import { QUARTER_HOUR_MS, type TimeBucket } from '../../domain/time-zone.js';
+import type { TimeBucket } from '../../domain/time-zone.js';
+import type { AttemptFact } from './cuts.js';
 
 /**
  * A report counts facts: each attempt is one, and so is each request without any. What an attempt did (provider, key,
@@ -9,10 +11,29 @@ import { QUARTER_HOUR_MS, type TimeBucket } from '../../domain/time-zone.js';
 export const FACTS = 'requests r LEFT JOIN attempts a ON a.request_id = r.id';
 
 const IS_LAST = '(a.attempt IS NULL OR a.attempt = r.attempts)';
-const IS_UNPRICED = "(a.cost_nano_usd IS NULL AND a.outcome <> 'in_flight')";
+
+/** SQL of the cost that holds for the attempt `alias` now: that of its last adjustment, else its own. */
+export function costSql(alias: string, isAdjusted: boolean): string {
+  return adjustedSql(alias, 'cost_nano_usd', isAdjusted);
+}
+
+function adjustedSql(alias: string, column: 'cost_nano_usd' | 'price_id', isAdjusted: boolean): string {
+  if (!isAdjusted) return `${alias}.${column}`;
+  return `coalesce((SELECT d.${column} FROM adjustments d WHERE d.request_id = ${alias}.request_id
+    AND d.attempt = ${alias}.attempt ORDER BY d.number DESC LIMIT 1), ${alias}.${column})`;
+}
+
+/** Few ledgers have adjustments; those without one are not asked for them row by row. */
+export function hasAdjustments(db: Database): boolean {
+  return db.prepare('SELECT EXISTS (SELECT 1 FROM adjustments)').pluck().get() === 1;
+}
 
 /** SQL of each figure. Money is summed in halves, for the sum of many may pass what an SQLite integer holds. */
-export const FIGURES = `
+export function rawFigures(isAdjusted: boolean): string {
+  const cost = costSql('a', isAdjusted);
+  const isUnpriced = (alias: string) => `${costSql(alias, isAdjusted)} IS NULL AND ${alias}.outcome <> 'in_flight'`;
+  return `
+  count(*) AS facts,
   sum(${IS_LAST}) AS requests,
   count(a.attempt) AS attempts,
   sum(${IS_LAST} AND r.outcome IN ('failed', 'refused', 'interrupted')) AS errors,
@@ -23,15 +44,36 @@ export const FIGURES = `
   total(a.reasoning) AS reasoning,
   total(a.audio_input) AS audio_input,
   total(a.audio_output) AS audio_output,
-  CAST(sum(a.cost_nano_usd >> 32) AS TEXT) AS cost_high,
-  CAST(sum(a.cost_nano_usd & 4294967295) AS TEXT) AS cost_low,
-  CAST(sum(CASE WHEN a.usage_source <> 'reported' THEN a.cost_nano_usd >> 32 END) AS TEXT) AS estimated_high,
-  CAST(sum(CASE WHEN a.usage_source <> 'reported' THEN a.cost_nano_usd & 4294967295 END) AS TEXT) AS estimated_low,
-  sum(CASE WHEN ${IS_UNPRICED} AND NOT (a.attempt < r.attempts AND EXISTS (
+  CAST(sum(${cost} >> 32) AS TEXT) AS cost_high,
+  CAST(sum(${cost} & 4294967295) AS TEXT) AS cost_low,
+  CAST(sum(CASE WHEN a.usage_source <> 'reported' THEN ${cost} >> 32 END) AS TEXT) AS estimated_high,
+  CAST(sum(CASE WHEN a.usage_source <> 'reported' THEN ${cost} & 4294967295 END) AS TEXT) AS estimated_low,
+  sum(CASE WHEN ${isUnpriced('a')} AND NOT (a.attempt < r.attempts AND EXISTS (
     SELECT 1 FROM attempts later WHERE later.request_id = a.request_id AND later.attempt > a.attempt
-      AND later.cost_nano_usd IS NULL AND later.outcome <> 'in_flight')) THEN 1 ELSE 0 END) AS unpriced`;
+      AND ${isUnpriced('later')})) THEN 1 ELSE 0 END) AS unpriced`;
+}
+
+/** The same figures, added up from the hourly totals. */
+export const ROLLUP_FIGURES = `
+  count(*) AS facts,
+  sum(t.requests) AS requests,
+  sum(t.attempts) AS attempts,
+  sum(t.errors) AS errors,
+  total(t.input) AS input,
+  total(t.cached_input) AS cached_input,
+  total(t.cache_write) AS cache_write,
+  total(t.output) AS output,
+  total(t.reasoning) AS reasoning,
+  total(t.audio_input) AS audio_input,
+  total(t.audio_output) AS audio_output,
+  CAST(sum(t.cost_high) AS TEXT) AS cost_high,
+  CAST(sum(t.cost_low) AS TEXT) AS cost_low,
+  CAST(sum(t.estimated_high) AS TEXT) AS estimated_high,
+  CAST(sum(t.estimated_low) AS TEXT) AS estimated_low,
+  sum(t.unpriced) AS unpriced`;
 
 export interface FigureRow {
+  facts: number;
   requests: number;
   attempts: number;
   errors: number;
@@ -49,7 +91,7 @@ export interface FigureRow {
   unpriced: number;
 }
 
-const COLUMNS: Record<Exclude<GroupBy, TimeBucket | `tag:${string}`>, string> = {
+const ROW_COLUMNS: Record<Exclude<GroupBy, TimeBucket | `tag:${string}`>, string> = {
   client: 'r.client',
   model: 'r.model',
   provider_model: 'a.provider_model',
@@ -60,68 +102,86 @@ const COLUMNS: Record<Exclude<GroupBy, TimeBucket | `tag:${string}`>, string> = 
   region: 'coalesce(a.region, r.region)',
   outcome: 'r.outcome',
   usage_source: 'a.usage_source',
+  attempt_outcome: 'a.outcome',
+  error_code: 'a.error_code',
+  price: adjustedSql('a', 'price_id', true),
+  tags: 'r.tags',
 };
 
 export function isTimeBucket(name: string): name is TimeBucket {
   return name === 'hour' || name === 'day' || name === 'week' || name === 'month';
 }
 
-export interface FactsSql {
+function isTag(name: string): boolean {
+  return name.startsWith('tag:');
+}
+
+/** True for a group that only the rows know. */
+export function isOnlyInRows(name: string): boolean {
+  return isTag(name) || name === 'tags';
+}
+
+export interface SqlPart {
   sql: string;
   params: Array<string | number>;
 }
 
+/** Where a group stands: in the rows, or in the cuts of the hourly totals, which know no tags. */
+export type Place = 'rows' | 'cuts';
+
 /**
- * The statement that answers a query up to its time buckets: columns `g0`, `g1`, … for the groups that SQL can name, and
- * `quarter`, the quarter hour, where one of the names is a part of the calendar.
+ * The columns `g0`, `g1`, … of the groups that SQL can name; parts of the calendar are left out.
  * @throws Error for a name that is no group
  */
-export function buildFactsSql(query: CostQuery): FactsSql {
+export function groupColumns(query: CostQuery, place: Place): { columns: string[]; params: SqlPart['params'] } {
   const columns: string[] = [];
-  const selectParams: Array<string | number> = [];
+  const params: SqlPart['params'] = [];
   for (const [index, name] of query.groupBy.entries()) {
     if (isTimeBucket(name)) continue;
-    const { sql, params } = columnOf(name);
-    columns.push(`${sql} AS g${index}`);
-    selectParams.push(...params);
+    const column = columnOf(name, place);
+    columns.push(`${column.sql} AS g${index}`);
+    params.push(...column.params);
   }
-  if ([...query.groupBy, ...Object.keys(query.filters)].some(isTimeBucket)) {
-    // Rounds down for instants before 1970 too: none is.
-    columns.push(`r.received_at / ${QUARTER_HOUR_MS} AS quarter`);
-  }
-  const where = buildWhere(query);
-  const groups = columns.map((_, index) => index + 1).join(', ');
-  const sql = `SELECT ${[...columns, FIGURES].join(', ')} FROM ${FACTS} ${where.sql} ${groups === '' ? '' : `GROUP BY ${groups}`}`;
-  return { sql, params: [...selectParams, ...where.params] };
+  return { columns, params };
 }
 
-function buildWhere(query: CostQuery): FactsSql {
+/**
+ * Conditions of the filters that SQL can name, each beginning with AND.
+ * @throws Error for a name that is no group
+ */
+export function filterConditions(query: CostQuery, place: Place): SqlPart {
   const conditions: string[] = [];
-  const params: Array<string | number> = [];
-  if (query.from !== null) {
-    conditions.push('r.received_at >= ?');
-    params.push(query.from);
-  }
-  if (query.to !== null) {
-    conditions.push('r.received_at < ?');
-    params.push(query.to);
-  }
+  const params: SqlPart['params'] = [];
   for (const [name, values] of Object.entries(query.filters)) {
     if (isTimeBucket(name)) continue;
-    const column = columnOf(name);
-    const marks = values.map(() => '?').join(', ');
+    const column = columnOf(name, place);
     // An empty value stands for what has none.
-    conditions.push(`coalesce(${column.sql}, '') IN (${marks})`);
+    const isNamed = `coalesce(${column.sql}, '') IN (${values.map(() => '?').join(', ')})`;
+    conditions.push(` AND ${isNamed}`);
     params.push(...column.params, ...values);
   }
-  return { sql: conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`, params };
+  return { sql: conditions.join(''), params };
 }
 
-function columnOf(name: string): FactsSql {
-  if (name.startsWith('tag:')) {
+function columnOf(name: string, place: Place): SqlPart {
+  // Tags go with the rows they stood in.
+  if (isOnlyInRows(name) && place === 'cuts') return { sql: 'NULL', params: [] };
+  if (isTag(name)) {
     return { sql: '(SELECT value FROM json_each(r.tags) WHERE key = ?)', params: [name.slice('tag:'.length)] };
   }
-  if (!Object.hasOwn(COLUMNS, name))
+  if (!Object.hasOwn(ROW_COLUMNS, name))
     throw new Error(`"${name}" is no group; known: ${GROUP_NAMES.join(', ')}, tag:NAME`);
-  return { sql: COLUMNS[name as keyof typeof COLUMNS], params: [] };
+  return { sql: place === 'cuts' ? `c.${name}` : ROW_COLUMNS[name as keyof typeof ROW_COLUMNS], params: [] };
+}
+
+/** An attempt as the hourly totals need it, its cost as text. */
+export type AttemptFactSql = Omit<AttemptFact, 'cost'> & { cost: string | null };
+
+/** Columns of `AttemptFactSql` of the attempt `a`. */
+export const ATTEMPT_FACT_COLUMNS = `a.provider, a.provider_model, a.key, a.region, a.outcome, a.usage_source, a.input,
+  a.cached_input, a.cache_write, a.output, a.reasoning, a.audio_input, a.audio_output,
+  a.error_code, ${adjustedSql('a', 'price_id', true)} AS price, CAST(${costSql('a', true)} AS TEXT) AS cost`;
+
+export function toAttemptFact(row: AttemptFactSql): AttemptFact {
+  return { ...row, cost: row.cost === null ? null : BigInt(row.cost) };
 }

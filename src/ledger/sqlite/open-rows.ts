@@ -2,6 +2,7 @@ import type { AttemptIntent, AttemptSettlement, Outcome, RequestIntent } from '.
 import type { NanoUsd } from '../../domain/money.js';
 import type { CostComponent } from '../../domain/pricing.js';
 import type { Cell } from './chain.js';
+import type { AttemptFact } from './cuts.js';
 
 /** What is known of a request in flight, as its row has it, so that settling need not read it again. */
 export interface OpenRequest {
@@ -18,6 +19,8 @@ export interface OpenRequest {
   region: string | null;
   stream: number;
   attempts: number;
+  /** `in_flight` until it is settled. */
+  outcome: Outcome;
   sent: Map<number, OpenAttempt>;
 }
 
@@ -29,7 +32,7 @@ export interface OpenAttempt {
   region: string | null;
   held: string | null;
   /** Absent until it is settled. */
-  cost?: NanoUsd | null;
+  fact?: AttemptFact;
 }
 
 export function toOpenRequest(request: RequestIntent, processId: number, attempts: number): OpenRequest {
@@ -47,6 +50,7 @@ export function toOpenRequest(request: RequestIntent, processId: number, attempt
     region: wellFormed(request.region),
     stream: request.stream ? 1 : 0,
     attempts,
+    outcome: 'in_flight',
     sent: new Map(),
   };
 }
@@ -90,6 +94,29 @@ export function settlementValues(end: AttemptSettlement, cost: NanoUsd | null): 
     wellFormed(end.providerCostUsd),
     componentsText(end.components),
   ];
+}
+
+/** What an attempt that has just been settled says in reports. */
+export function attemptFact(open: OpenAttempt, end: AttemptSettlement, cost: NanoUsd | null): AttemptFact {
+  const counts = end.usage?.counts;
+  return {
+    provider: open.provider,
+    provider_model: open.provider_model,
+    key: open.key,
+    region: open.region,
+    outcome: end.outcome,
+    usage_source: end.usage?.source ?? null,
+    input: counts?.input ?? null,
+    cached_input: counts?.cachedInput ?? null,
+    cache_write: counts?.cacheWrite ?? null,
+    output: counts?.output ?? null,
+    reasoning: counts?.reasoning ?? null,
+    audio_input: counts?.audioInput ?? null,
+    audio_output: counts?.audioOutput ?? null,
+    cost,
+    error_code: wellFormed(end.errorCode),
+    price: end.priceId,
+  };
 }
 
 /** A settled row of `attempts` as `ATTEMPT_CELLS` reads it. */
@@ -177,7 +204,7 @@ function tagsText(tags: Readonly<Record<string, string>>): string | null {
 }
 
 /** `[["input",12,"150000000"]]`: class, units, nano-USD per million units. */
-function componentsText(components: readonly CostComponent[]): string | null {
+export function componentsText(components: readonly CostComponent[]): string | null {
   if (components.length === 0) return null;
   const lines = components.map((line) => `["${line.class}",${line.units},"${line.ratePerMillion}"]`);
   return `[${lines.join(',')}]`;

@@ -13,7 +13,11 @@ const OPEN_TIMEOUT_MS = 5_000;
  * Opens a ledger for writing, makes it where it is missing, and brings it to the present schema.
  * @throws UserError with one clear line: no permission, not a database, locked, from a newer version
  */
-export function openForWriting(path: string, durability: Durability): Database.Database {
+export function openForWriting(
+  path: string,
+  durability: Durability,
+  { migrates = true }: { migrates?: boolean } = {},
+): Database.Database {
   return orExplain(path, () => {
     makeDirectory(dirname(path));
     const db = new Database(path, { timeout: OPEN_TIMEOUT_MS });
@@ -25,7 +29,7 @@ export function openForWriting(path: string, durability: Durability): Database.D
       db.pragma('temp_store = MEMORY');
       // 16 MB: a checkpoint waits for the disk, so it comes seldom.
       db.pragma('wal_autocheckpoint = 4000');
-      migrate(db, path);
+      if (migrates) migrate(db, path);
     });
   });
 }
@@ -43,10 +47,25 @@ export function openForReading(path: string): Database.Database {
       if (application !== APPLICATION_ID) throw new UserError(`${path} is not a Waybill ledger: it is empty`);
       if (version < SCHEMA_VERSION) {
         throw new UserError(
-          `${path} has schema ${version}, this Waybill reads ${SCHEMA_VERSION}; start the daemon once, which brings it up to date`,
+          `${path} has schema ${version}, this Waybill reads ${SCHEMA_VERSION}; \`waybill ledger migrate\` brings it up to date, and so does a start of the daemon`,
         );
       }
     });
+  });
+}
+
+/**
+ * The schema of a ledger file; 0 for an empty file.
+ * @throws UserError with one clear line: missing, not a ledger, of a newer schema
+ */
+export function schemaOf(path: string): number {
+  return orExplain(path, () => {
+    const db = new Database(path, { readonly: true, fileMustExist: true, timeout: OPEN_TIMEOUT_MS });
+    try {
+      return checkSchema(db, path);
+    } finally {
+      db.close();
+    }
   });
 }
 

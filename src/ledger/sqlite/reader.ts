@@ -8,20 +8,28 @@ import type {
   RequestDetail,
   RequestQuery,
   RequestRow,
+  SeriesPoint,
 } from '../../domain/ledger.js';
+import type { EstimateError } from '../../domain/metering.js';
 import type { NanoUsd } from '../../domain/money.js';
 import { QueryError } from '../../domain/report.js';
+import type { LatencyFigures, LatencyPoint, SeriesQuery } from '../../domain/series.js';
+import { readEstimateError } from './calibration.js';
 import { CostLookup } from './costs.js';
 import { openForReading } from './open.js';
 import {
+  ADJUSTMENT_COLUMNS,
+  type AdjustmentSql,
   ATTEMPT_COLUMNS,
   type AttemptSql,
   REQUEST_COLUMNS,
   type RequestSql,
+  toAdjustmentRows,
   toAttemptRow,
   toPriceRecord,
   toRequestRow,
 } from './rows.js';
+import { readLatencies, readSeries } from './series.js';
 import { summarise } from './summarise.js';
 
 /**
@@ -42,6 +50,18 @@ class SqliteReader implements LedgerReader {
 
   summarise(query: CostQuery): CostSummary {
     return summarise(this.#db, query);
+  }
+
+  series(query: SeriesQuery): SeriesPoint[] {
+    return readSeries(this.#db, query);
+  }
+
+  latencies(query: SeriesQuery): { points: LatencyPoint[]; total: LatencyFigures } {
+    return readLatencies(this.#db, query);
+  }
+
+  estimateError(query: CostQuery): EstimateError | null {
+    return readEstimateError(this.#db, query);
   }
 
   /**
@@ -68,7 +88,14 @@ class SqliteReader implements LedgerReader {
       .get(inferenceId) as RequestSql | undefined;
     if (row === undefined) return null;
     const attemptRows = this.#attemptsOf(row.id);
-    const priceIds = [...new Set(attemptRows.flatMap(({ priceId }) => (priceId === null ? [] : [priceId])))];
+    const adjustments = toAdjustmentRows(
+      this.#db
+        .prepare(`SELECT ${ADJUSTMENT_COLUMNS} FROM adjustments WHERE request_id = ? ORDER BY made_at, attempt, number`)
+        .all(row.id) as AdjustmentSql[],
+      attemptRows,
+    );
+    const named = [...attemptRows, ...adjustments].map(({ priceId }) => priceId);
+    const priceIds = [...new Set(named.filter((id) => id !== null))];
     const readPrice = this.#db.prepare('SELECT * FROM prices WHERE id = ?');
     const prices = priceIds.flatMap((id) => {
       const price = readPrice.get(id) as Parameters<typeof toPriceRecord>[0] | undefined;
@@ -77,6 +104,7 @@ class SqliteReader implements LedgerReader {
     return {
       ...toRequestRow(row, attemptRows),
       attemptRows,
+      adjustments,
       decision: row.decision === null ? null : JSON.parse(row.decision),
       prices,
     };

@@ -1,4 +1,4 @@
-import type { AttemptRow, Outcome, PriceRecord, RequestRow } from '../../domain/ledger.js';
+import type { AdjustmentRow, AttemptRow, Outcome, PriceRecord, RequestRow } from '../../domain/ledger.js';
 import type { NanoUsd } from '../../domain/money.js';
 import type { CostComponent, RateClass } from '../../domain/pricing.js';
 import { noCounts, USAGE_CLASSES, type Usage, type UsageCounts, type UsageSource } from '../../domain/usage.js';
@@ -63,6 +63,37 @@ export interface AttemptSql {
 }
 
 export const ATTEMPT_COLUMNS = `a.*, CAST(a.held_nano_usd AS TEXT) AS held, CAST(a.cost_nano_usd AS TEXT) AS cost`;
+
+export interface AdjustmentSql {
+  attempt: number;
+  number: number;
+  made_at: number;
+  price_id: string;
+  cost: string;
+  components: string | null;
+}
+
+export const ADJUSTMENT_COLUMNS = `attempt, number, made_at, price_id, CAST(cost_nano_usd AS TEXT) AS cost, components`;
+
+/** Each with the cost that held before it. */
+export function toAdjustmentRows(rows: readonly AdjustmentSql[], attempts: readonly AttemptRow[]): AdjustmentRow[] {
+  const holding = new Map(attempts.map(({ attempt, costNanoUsd }) => [attempt, costNanoUsd]));
+  return rows.map((row) => {
+    const beforeNanoUsd = holding.get(row.attempt) ?? null;
+    const costNanoUsd = BigInt(row.cost);
+    holding.set(row.attempt, costNanoUsd);
+    const { attempt, number, made_at: madeAt, price_id: priceId } = row;
+    return {
+      attempt,
+      number,
+      madeAt,
+      priceId,
+      beforeNanoUsd,
+      costNanoUsd,
+      components: parseComponents(row.components),
+    };
+  });
+}
 
 /** One request of a list, from its row and those of its attempts in order. */
 export function toRequestRow(row: RequestSql, attempts: readonly AttemptRow[]): RequestRow {

@@ -1,14 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from 'better-sqlite3';
 import { UserError, WaybillError } from '../../domain/errors.js';
-import type { Ledger, LedgerEntry, LedgerReader, PriceRecord, RecoveredRow } from '../../domain/ledger.js';
+import type {
+  Ledger,
+  LedgerEntry,
+  LedgerReader,
+  LedgerVerification,
+  PriceRecord,
+  RecoveredRow,
+} from '../../domain/ledger.js';
 import type { Clock, Logger } from '../../domain/ports.js';
 import { GroupCommit } from '../group-commit.js';
 import { BatchWriter } from './batch-writer.js';
+import { verifyInTurns } from './maintenance.js';
 import { type Durability, openForWriting, orExplain } from './open.js';
 import { type ProcessLock, takeProcessLock } from './process-lock.js';
 import { openSqliteReader } from './reader.js';
 import { recover } from './recovery.js';
+import { keepRetention } from './retention.js';
 
 export interface SqliteLedgerOptions {
   /** The file; its directory is made where it is missing. */
@@ -19,6 +28,10 @@ export interface SqliteLedgerOptions {
   logger: Logger;
   /** Names this process among those that share the file; by default a new name each time. */
   processId?: string;
+  /** Rows of requests older than so many days are deleted, their hourly totals kept; null keeps everything. */
+  retentionDays?: number | null;
+  /** Told how long each commit took, in milliseconds. */
+  onCommit?: (ms: number) => void;
 }
 
 /** How long a write waits for another process's; short while writes fail, so that the event loop is not held up. */
@@ -74,13 +87,17 @@ interface Parts extends Omit<SqliteLedgerOptions, 'processId'> {
 class SqliteLedger implements Ledger {
   readonly #parts: Parts;
   readonly #commits: GroupCommit;
+  readonly #closing = new AbortController();
+  #retention: Promise<void> = Promise.resolve();
+  #verification: Promise<LedgerVerification> | null = null;
   #reader: LedgerReader | null = null;
   #isPatient = true;
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    const { clock, logger } = parts;
+    const { db, clock, logger, retentionDays: days = null } = parts;
     this.#commits = new GroupCommit({ clock, logger, commit: (entries) => this.#commit(entries) });
+    if (days !== null) this.#retention = keepRetention({ db, days, clock, logger, signal: this.#closing.signal });
   }
 
   write(entry: LedgerEntry): Promise<void> {
@@ -109,10 +126,20 @@ class SqliteLedger implements Ledger {
     return this.#parts.recovered;
   }
 
+  verify(): Promise<LedgerVerification> {
+    this.#verification ??= verifyInTurns(this.#parts.path, this.#closing.signal).finally(() => {
+      this.#verification = null;
+    });
+    return this.#verification;
+  }
+
   async close(): Promise<void> {
     const { db, lock, clock, logger, processId } = this.#parts;
     if (!db.open) return;
     await this.#commits.close();
+    this.#closing.abort();
+    await Promise.allSettled([this.#retention, this.#verification]);
+    if (!db.open) return;
     this.#reader?.close();
     try {
       db.prepare('UPDATE processes SET ended_at = ? WHERE id = ?').run(clock.now(), processId);
@@ -124,8 +151,11 @@ class SqliteLedger implements Ledger {
   }
 
   #commit(entries: readonly LedgerEntry[]): Array<Error | null> {
+    const { onCommit } = this.#parts;
+    const start = onCommit === undefined ? 0 : performance.now();
     try {
       const results = this.#parts.writer.commit(entries);
+      onCommit?.(performance.now() - start);
       this.#setPatience(true);
       return results;
     } catch (error) {

@@ -1,30 +1,30 @@
 import type { Database } from 'better-sqlite3';
 import type { CostQuery, CostRow, CostSummary } from '../../domain/ledger.js';
-import { createZonedCalendar, QUARTER_HOUR_MS, type TimeBucket, type ZonedCalendar } from '../../domain/time-zone.js';
-import { buildFactsSql, type FigureRow, isTimeBucket } from './facts.js';
-
-type SqlRow = FigureRow & { quarter?: number } & { [group: `g${number}`]: string | null };
+import { createZonedCalendar, type TimeBucket, type ZonedCalendar } from '../../domain/time-zone.js';
+import { type FigureRow, isTimeBucket } from './facts.js';
+import { readFacts } from './read-facts.js';
 
 /**
- * Answers a cost query from the raw rows. Rows come in order of their groups where one of them is a part of the
- * calendar, else dearest first.
+ * Answers a cost query: whole hours from the hourly totals, the rest from the rows, all of one state of the ledger. Rows
+ * come in order of their groups where one of them is a part of the calendar, else dearest first.
  */
 export function summarise(db: Database, query: CostQuery): CostSummary {
-  const { sql, params } = buildFactsSql(query);
+  return db.transaction(() => addUp(db, query)).deferred();
+}
+
+function addUp(db: Database, query: CostQuery): CostSummary {
   const calendar = createZonedCalendar(query.timeZone);
   const label = cachedLabels(calendar);
   const timeFilters = Object.entries(query.filters).filter(([name]) => isTimeBucket(name));
   const rows = new Map<string, CostRow>();
-  for (const row of db.prepare(sql).iterate(...params) as IterableIterator<SqlRow>) {
-    // Without groups SQL answers one row even where there is nothing.
-    if (row.requests === null || (row.requests === 0 && row.attempts === 0)) continue;
-    const isWanted = timeFilters.every(([name, values]) =>
-      values.includes(label(name as TimeBucket, row.quarter ?? 0)),
-    );
+  for (const { row, at } of readFacts(db, query, calendar)) {
+    // Without groups SQL answers one row even where there is nothing; totals may have been taken back to nothing.
+    if (row.facts === 0 || (row.requests === 0 && row.attempts === 0)) continue;
+    const isWanted = timeFilters.every(([name, values]) => values.includes(label(name as TimeBucket, at)));
     if (!isWanted) continue;
     const group: Record<string, string | null> = {};
     for (const [index, name] of query.groupBy.entries()) {
-      group[name] = isTimeBucket(name) ? label(name, row.quarter ?? 0) : (row[`g${index}`] ?? null);
+      group[name] = isTimeBucket(name) ? label(name, at) : (row[`g${index}`] ?? null);
     }
     const key = JSON.stringify(Object.values(group));
     const sum = rows.get(key);
@@ -36,13 +36,13 @@ export function summarise(db: Database, query: CostQuery): CostSummary {
   return { rows: inOrder([...rows.values()], query), total };
 }
 
-function cachedLabels(calendar: ZonedCalendar): (bucket: TimeBucket, quarter: number) => string {
+function cachedLabels(calendar: ZonedCalendar): (bucket: TimeBucket, instant: number) => string {
   const labels = new Map<string, string>();
-  return (bucket, quarter) => {
-    const key = `${bucket}${quarter}`;
+  return (bucket, instant) => {
+    const key = `${bucket}${instant}`;
     const known = labels.get(key);
     if (known !== undefined) return known;
-    const label = calendar.label(bucket, quarter * QUARTER_HOUR_MS);
+    const label = calendar.label(bucket, instant);
     labels.set(key, label);
     return label;
   };
@@ -71,7 +71,8 @@ function compareNames(a: string | null, b: string | null): number {
   return a < b ? -1 : 1;
 }
 
-function toCostRow(group: Record<string, string | null>, row: SqlRow): CostRow {
+/** `group` names the row. */
+export function toCostRow(group: Record<string, string | null>, row: FigureRow): CostRow {
   return {
     group,
     requests: row.requests,

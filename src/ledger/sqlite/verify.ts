@@ -1,13 +1,20 @@
-import type { Database } from 'better-sqlite3';
+import type { Database, Statement } from 'better-sqlite3';
 import type { LedgerDifference, LedgerVerification } from '../../domain/ledger.js';
-import { ceilDiv } from '../../domain/money.js';
-import type { RateClass } from '../../domain/pricing.js';
-import { ATTEMPT_CELLS, type Cell, CHAIN_HOUR_MS, linkHash, REQUEST_CELLS } from './chain.js';
+import { ADJUSTMENT_CELLS, ATTEMPT_CELLS, type Cell, linkHash, REQUEST_CELLS } from './chain.js';
+import { CutSums, HOUR_MS } from './cuts.js';
+import { hasAdjustments } from './facts.js';
+import { PriceBook } from './price-book.js';
+import { rollupsHash } from './rollup-writer.js';
+import { costProblem, toCostedAttempt } from './verify-cost.js';
+import { costProblemOf, requestsOfHour, totalsProblems } from './verify-rows.js';
+
+export type OnHour = (hour: string, done: number, of: number) => void;
 
 interface ChainRow {
   seq: number;
   request_id: number;
   attempt: number;
+  adjustment: number;
   hash: string;
 }
 
@@ -15,70 +22,136 @@ interface ChainRow {
 const MAX_DIFFERENCES = 1_000;
 
 /**
- * Checks every settled row against the chain of its hour, every cost against its components, and every request's cost
- * against those of its attempts. Sees one state of the ledger, whatever is written meanwhile.
+ * Checks every settled row against the chain of its hour; every cost against usage, price and components; every request
+ * against its attempts, and every hourly total against the rows. Yields often, so that the caller may let others go
+ * first; expects one state of the ledger throughout. Hours that retention has pruned are checked against their seal.
  */
-export function verifySqlite(
-  db: Database,
-  onHour: (hour: string, done: number, of: number) => void,
-): LedgerVerification {
-  return db.transaction(() => new Verifier(db).run(onHour)).deferred();
+export function* verifySteps(db: Database, onHour: OnHour): Generator<void, LedgerVerification> {
+  return yield* new Verifier(db).run(onHour);
 }
 
 class Verifier {
   readonly #db: Database;
+  readonly #book: PriceBook;
+  readonly #readRequest: Statement<unknown[]>;
+  readonly #readAttempt: Statement<unknown[]>;
+  readonly #readAdjustment: Statement<unknown[]>;
+  readonly #readLinks: Statement<unknown[]>;
+  readonly #readName: Statement<unknown[]>;
+  readonly #isAdjusted: boolean;
+  /** Requests up to this one may be older than the chain. */
+  readonly #unchainedUntil: number;
   readonly #differences: LedgerDifference[] = [];
   #checked = 0;
 
   constructor(db: Database) {
     this.#db = db;
+    this.#book = new PriceBook(db);
+    this.#readRequest = db.prepare(`SELECT ${REQUEST_CELLS} FROM requests WHERE id = ?`).raw();
+    this.#readAttempt = db.prepare(`SELECT ${ATTEMPT_CELLS} FROM attempts WHERE request_id = ? AND attempt = ?`).raw();
+    this.#readAdjustment = db
+      .prepare(`SELECT ${ADJUSTMENT_CELLS} FROM adjustments WHERE request_id = ? AND attempt = ? AND number = ?`)
+      .raw();
+    this.#readLinks = db.prepare(
+      'SELECT seq, request_id, attempt, adjustment, hash FROM chain WHERE hour = ? ORDER BY seq',
+    );
+    this.#readName = db.prepare('SELECT inference_id FROM requests WHERE id = ?').pluck();
+    this.#isAdjusted = hasAdjustments(db);
+    const mark = db.prepare("SELECT value FROM marks WHERE name = 'unchained_until'").pluck().get();
+    this.#unchainedUntil = (mark as number | undefined) ?? 0;
   }
 
-  run(onHour: (hour: string, done: number, of: number) => void): LedgerVerification {
-    const hours = this.#db
-      .prepare(
-        `SELECT hour FROM chain_heads UNION SELECT hour FROM chain
-         UNION SELECT received_at / ${CHAIN_HOUR_MS} FROM requests WHERE outcome <> 'in_flight' ORDER BY 1`,
-      )
-      .pluck()
-      .all() as number[];
+  *run(onHour: OnHour): Generator<void, LedgerVerification> {
+    const sealed = new Map(
+      this.#db.prepare('SELECT hour, rollups_hash FROM pruned_hours').raw().all() as Array<[number, string]>,
+    );
+    const hours = this.#hours();
     for (const [index, hour] of hours.entries()) {
-      this.#verifyHour(hour);
+      const seal = sealed.get(hour);
+      if (seal === undefined) yield* this.#verifyHour(hour);
+      else this.#verifySeal(hour, seal);
       onHour(isoHour(hour), index + 1, hours.length);
+      yield;
     }
     return { ok: this.#differences.length === 0, checked: this.#checked, differences: this.#differences };
   }
 
-  #verifyHour(hour: number): void {
-    const readRequest = this.#db.prepare(`SELECT ${REQUEST_CELLS} FROM requests WHERE id = ?`).raw();
-    const readAttempt = this.#db
-      .prepare(`SELECT ${ATTEMPT_CELLS} FROM attempts WHERE request_id = ? AND attempt = ?`)
-      .raw();
-    const links = this.#db.prepare('SELECT seq, request_id, attempt, hash FROM chain WHERE hour = ? ORDER BY seq');
+  /** Found by leaping from hour to hour, for there may be many rows in each. */
+  #hours(): number[] {
+    const leaps = (name: string, first: string, next: string) => `${name}(hour) AS (
+      SELECT (${first}) UNION ALL SELECT (${next}) FROM ${name} WHERE hour IS NOT NULL)`;
+    const leap = (table: string) =>
+      leaps(
+        `hours_of_${table}`,
+        `SELECT min(hour) FROM ${table}`,
+        `SELECT min(hour) FROM ${table} WHERE hour > hours_of_${table}.hour`,
+      );
+    const sql = `WITH RECURSIVE ${leap('chain')}, ${leap('rollups')}, ${leaps(
+      'hours_of_requests',
+      `SELECT min(received_at) / ${HOUR_MS} FROM requests`,
+      `SELECT min(received_at) / ${HOUR_MS} FROM requests WHERE received_at >= (hours_of_requests.hour + 1) * ${HOUR_MS}`,
+    )}
+      SELECT hour FROM chain_heads UNION SELECT hour FROM hours_of_chain UNION SELECT hour FROM hours_of_rollups
+      UNION SELECT hour FROM hours_of_requests ORDER BY 1`;
+    return (this.#db.prepare(sql).pluck().all() as Array<number | null>).filter((hour) => hour !== null);
+  }
+
+  *#verifyHour(hour: number): Generator<void> {
+    const before = this.#differences.length;
     const linked = new Set<string>();
     let previous = '';
     let expectedSeq = 1;
-    for (const link of links.iterate(hour) as IterableIterator<ChainRow>) {
-      const { seq, request_id: requestId, attempt, hash } = link;
+    for (const link of this.#readLinks.iterate(hour) as IterableIterator<ChainRow>) {
+      const { seq, hash } = link;
       if (seq !== expectedSeq)
         this.#note(hour, null, null, `links ${expectedSeq} to ${seq - 1} of the chain are missing`);
-      linked.add(`${requestId}/${attempt}`);
+      linked.add(`${link.request_id}/${link.attempt}/${link.adjustment}`);
       this.#checked += 1;
-      const read = attempt === 0 ? readRequest.get(requestId) : readAttempt.get(requestId, attempt);
-      const cells = read as Cell[] | undefined;
-      const name = this.#inferenceIdOf(requestId);
-      if (cells === undefined) {
-        this.#note(hour, name, attempt, `the row was deleted (row ${requestId}, link ${seq})`);
-      } else if (seq === expectedSeq && linkHash(previous, cells) !== hash) {
-        this.#note(hour, name, attempt, `the row is not as it was written (row ${requestId}, link ${seq})`);
-      } else if (attempt > 0) {
-        this.#verifyCost(hour, name, attempt, cells);
-      }
+      this.#verifyLink(hour, link, seq === expectedSeq ? previous : null);
       previous = hash;
       expectedSeq = seq + 1;
+      if (seq % 64 === 0) yield;
     }
     this.#verifyHead(hour, { links: expectedSeq - 1, hash: previous });
-    this.#verifyRows(hour, linked);
+    const sums = new CutSums();
+    yield* this.#verifyRows(hour, linked, sums);
+    // Rows that are not as they were written make other totals: naming them is enough.
+    if (this.#differences.length > before) return;
+    for (const problem of totalsProblems(this.#db, hour, sums)) this.#note(hour, null, null, problem);
+  }
+
+  /** `previous` is null where links are missing before this one: its hash cannot be told then. */
+  #verifyLink(hour: number, link: ChainRow, previous: string | null): void {
+    const { request_id: requestId, attempt, adjustment, seq } = link;
+    const cells = this.#cellsOf(link);
+    const what = adjustment === 0 ? 'the row' : `adjustment ${adjustment}`;
+    const place = `(row ${requestId}, link ${seq})`;
+    if (cells === undefined) {
+      this.#note(hour, this.#nameOf(requestId), attempt, `${what} was deleted ${place}`);
+    } else if (previous !== null && linkHash(previous, cells) !== link.hash) {
+      this.#note(hour, this.#nameOf(requestId), attempt, `${what} is not as it was written ${place}`);
+    } else if (attempt > 0) {
+      const problem = costProblem(this.#costedBy(link, cells), this.#book);
+      if (problem !== null) this.#note(hour, this.#nameOf(requestId), attempt, problem);
+    }
+  }
+
+  #cellsOf({ request_id: requestId, attempt, adjustment }: ChainRow): Cell[] | undefined {
+    if (adjustment > 0) return this.#readAdjustment.get(requestId, attempt, adjustment) as Cell[] | undefined;
+    if (attempt > 0) return this.#readAttempt.get(requestId, attempt) as Cell[] | undefined;
+    return this.#readRequest.get(requestId) as Cell[] | undefined;
+  }
+
+  #costedBy({ request_id: requestId, attempt, adjustment }: ChainRow, cells: readonly Cell[]) {
+    if (adjustment === 0) return toCostedAttempt(cells);
+    const adjusted = this.#readAttempt.get(requestId, attempt) as Cell[] | undefined;
+    const [, , , , priceId, cost, components] = cells as Array<string | null>;
+    return {
+      ...toCostedAttempt(adjusted ?? []),
+      priceId: priceId ?? null,
+      cost: cost ?? null,
+      components: components ?? null,
+    };
   }
 
   /** Links cut off at the end leave no gap: the head says how many there were. */
@@ -94,60 +167,72 @@ class Verifier {
   }
 
   /** Settled rows that no link knows, and requests that do not cost what their attempts do. */
-  #verifyRows(hour: number, linked: ReadonlySet<string>): void {
+  *#verifyRows(hour: number, linked: ReadonlySet<string>, sums: CutSums): Generator<void> {
+    let count = 0;
+    for (const request of requestsOfHour(this.#db, hour)) {
+      const { id, inferenceId: name, attempts } = request;
+      sums.add(
+        request.fact,
+        attempts.map(({ fact }) => fact),
+        1,
+      );
+      const problem = costProblemOf(request);
+      if (problem !== null) this.#note(hour, name, null, problem);
+      const added = 'the row was added by something else';
+      const isChained = id > this.#unchainedUntil;
+      if (isChained && !linked.has(`${id}/0/0`)) this.#note(hour, name, null, added);
+      for (const { attempt, fact } of attempts) {
+        if (!isChained || fact.outcome === 'in_flight' || linked.has(`${id}/${attempt}/0`)) continue;
+        this.#note(hour, name, attempt, added);
+      }
+      count += 1;
+      if (count % 64 === 0) yield;
+    }
+    this.#verifyUnended(hour, linked);
+    if (this.#isAdjusted) this.#verifyAdjustments(hour, linked);
+  }
+
+  /** Attempts that have ended, of requests that are still under way. */
+  #verifyUnended(hour: number, linked: ReadonlySet<string>): void {
     const rows = this.#db
       .prepare(
-        `SELECT r.id, r.inference_id AS name, r.outcome, a.attempt, a.outcome AS attempt_outcome,
-           CAST(r.cost_nano_usd AS TEXT) AS cost, CAST(a.cost_nano_usd AS TEXT) AS attempt_cost
-         FROM requests r LEFT JOIN attempts a ON a.request_id = r.id
-         WHERE r.received_at >= ? AND r.received_at < ? ORDER BY r.received_at, r.id, a.attempt`,
+        `SELECT r.id, r.inference_id AS name, a.attempt FROM requests r INDEXED BY requests_in_flight
+         JOIN attempts a ON a.request_id = r.id
+         WHERE r.outcome = 'in_flight' AND a.outcome <> 'in_flight' AND r.received_at >= ? AND r.received_at < ?`,
       )
-      .iterate(hour * CHAIN_HOUR_MS, (hour + 1) * CHAIN_HOUR_MS) as IterableIterator<RowSql>;
-    let request: RowSql | null = null;
-    let sum: bigint | null = 0n;
-    const finish = () => {
-      if (request === null || request.outcome === 'in_flight') return;
-      const stated = request.cost === null ? null : BigInt(request.cost);
-      const isTooLarge = stated === null && sum !== null && sum >= 2n ** 63n;
-      if (stated !== sum && !isTooLarge) {
-        this.#note(hour, request.name, null, `the request costs ${request.cost}, its attempts ${sum}`);
-      }
-      if (!linked.has(`${request.id}/0`)) this.#note(hour, request.name, null, 'the row was added by something else');
-    };
-    for (const row of rows) {
-      if (row.id !== request?.id) {
-        finish();
-        request = row;
-        sum = 0n;
-      }
-      if (row.attempt === null) continue;
-      sum = sum === null || row.attempt_cost === null ? null : sum + BigInt(row.attempt_cost);
-      if (row.attempt_outcome !== 'in_flight' && !linked.has(`${row.id}/${row.attempt}`)) {
-        this.#note(hour, row.name, row.attempt, 'the row was added by something else');
-      }
-    }
-    finish();
-  }
-
-  /** What the components add up to, rounded up once, is the cost. */
-  #verifyCost(hour: number, name: string | null, attempt: number, cells: readonly Cell[]): void {
-    const cost = cells[13] as string | null;
-    const components = cells[29] as string | null;
-    if (components === null || cost === null) return;
-    let numerator = 0n;
-    for (const [rateClass, units, rate] of JSON.parse(components) as Array<[RateClass, number, string]>) {
-      // A price per minute, units in milliseconds.
-      numerator += BigInt(units) * BigInt(rate) * (rateClass === 'audioMinute' ? 1n : 60_000n);
-    }
-    const sum = ceilDiv(numerator, 60_000_000_000n);
-    if (sum !== BigInt(cost)) {
-      this.#note(hour, name, attempt, `the cost is ${cost} nano-USD, its components add up to ${sum}`);
+      .all(hour * HOUR_MS, (hour + 1) * HOUR_MS) as Array<{ id: number; name: string; attempt: number }>;
+    for (const { id, name, attempt } of rows) {
+      if (id <= this.#unchainedUntil || linked.has(`${id}/${attempt}/0`)) continue;
+      this.#note(hour, name, attempt, 'the row was added by something else');
     }
   }
 
-  #inferenceIdOf(requestId: number): string | null {
-    const name = this.#db.prepare('SELECT inference_id FROM requests WHERE id = ?').pluck().get(requestId);
-    return (name as string | undefined) ?? null;
+  #verifyAdjustments(hour: number, linked: ReadonlySet<string>): void {
+    const rows = this.#db
+      .prepare(
+        `SELECT r.id, r.inference_id AS name, d.attempt, d.number FROM requests r JOIN adjustments d ON d.request_id = r.id
+         WHERE r.received_at >= ? AND r.received_at < ?`,
+      )
+      .all(hour * HOUR_MS, (hour + 1) * HOUR_MS) as Array<{
+      id: number;
+      name: string;
+      attempt: number;
+      number: number;
+    }>;
+    for (const { id, name, attempt, number } of rows) {
+      if (linked.has(`${id}/${attempt}/${number}`)) continue;
+      this.#note(hour, name, attempt, `adjustment ${number} was added by something else`);
+    }
+  }
+
+  /** The rows are gone; their totals are not to change. */
+  #verifySeal(hour: number, seal: string): void {
+    if (rollupsHash(this.#db, hour) === seal) return;
+    this.#note(hour, null, null, 'the totals of this pruned hour are not as they were when its rows were deleted');
+  }
+
+  #nameOf(requestId: number): string | null {
+    return (this.#readName.get(requestId) as string | undefined) ?? null;
   }
 
   #note(hour: number, inferenceId: string | null, attempt: number | null, problem: string): void {
@@ -156,16 +241,6 @@ class Verifier {
   }
 }
 
-interface RowSql {
-  id: number;
-  name: string;
-  outcome: string;
-  attempt: number | null;
-  attempt_outcome: string | null;
-  cost: string | null;
-  attempt_cost: string | null;
-}
-
 function isoHour(hour: number): string {
-  return new Date(hour * CHAIN_HOUR_MS).toISOString();
+  return new Date(hour * HOUR_MS).toISOString();
 }

@@ -1,3 +1,5 @@
+import { ATTEMPT_FACT_COLUMNS } from './facts.js';
+
 /** Every statement of the write path. Settling changes only what is in flight, which makes a second settle a no-op. */
 export const WRITE_SQL = {
   begin: 'BEGIN IMMEDIATE',
@@ -20,7 +22,7 @@ export const WRITE_SQL = {
 
   findRequest: `
     SELECT id, inference_id, received_at, process_id, config_generation, client, tags, endpoint, task, model, region,
-      stream, attempts
+      stream, attempts, outcome
     FROM requests WHERE inference_id = ?`,
 
   findAttempt: `
@@ -41,7 +43,7 @@ export const WRITE_SQL = {
       provider_cost_usd = ?, components = ?
     WHERE request_id = ? AND attempt = ? AND outcome = 'in_flight'`,
 
-  attemptCosts: 'SELECT cost_nano_usd FROM attempts WHERE request_id = ? ORDER BY attempt',
+  attemptFacts: `SELECT ${ATTEMPT_FACT_COLUMNS} FROM attempts a WHERE a.request_id = ? ORDER BY a.attempt`,
 
   settleRequest: `
     UPDATE requests SET ended_at = ?, outcome = ?, status = ?, error_code = ?, cost_nano_usd = ?, decision = ?

@@ -100,7 +100,7 @@ async function ask(
     },
   });
   let text = '';
-  if (got.kind === 'body') text = got.body;
+  if (got.kind === 'body') text = got.body.toString();
   else {
     await got.pump({
       write: (part) => {

@@ -66,6 +66,15 @@ describe('waybill report', () => {
     expect(await costOf({ from: '2026-03-01', to: '2026-03-02' })).toBe('4000');
   });
 
+  it('prints waste, and charges in the columns of FOCUS', async () => {
+    expect((await run({ waste: true })).out).toMatch(/^wasted: +0\.000000000 USD/m);
+    expect((await run({ format: 'focus' })).out).toMatch(/^BilledCost,BillingAccountId,.*\r\n0\.000004000,/);
+    expect(await run({ format: 'focus', waste: true })).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/no columns for waste/),
+    });
+  });
+
   it.each<[ReportOptions, RegExp]>([
     [{ groupBy: ['colour'] }, /unknown group-by "colour"/],
     [{ from: 'soon' }, /"soon" is no date/],

@@ -6,7 +6,7 @@ import { check, withProvider } from './known-types.js';
 const EVERYTHING = `
 server: { webui: { admin_id: a, admin_password: b } }
 storage:
-  ledger: { type: postgres, url: "postgres://h/d", retention_days: 90 }
+  ledger: { type: postgres, url: "postgres://h/d" }
   shared: { type: redis, url: "redis://h" }
 policy: { cache: { enabled: true } }
 catalog: { sources: [{ provider: one, kind: models }] }
@@ -35,7 +35,7 @@ describe('keys whose feature is still to come', () => {
 
   it('are not mentioned at their defaults', () => {
     const defaults = `
-storage: { ledger: { type: sqlite, retention_days: null }, shared: { type: none } }
+storage: { ledger: { type: sqlite }, shared: { type: none } }
 policy: { cache: { enabled: false } }
 catalog: { sources: [] }
 `;

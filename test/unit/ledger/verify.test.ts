@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Ledger } from '../../../src/domain/ledger.js';
-import { backUpLedgerFile, verifyLedgerFile } from '../../../src/ledger/sqlite/maintenance.js';
+import { SCHEMA_VERSION } from '../../../src/ledger/migrations/migrate.js';
+import { backUpLedgerFile, migrateLedgerFile, verifyLedgerFile } from '../../../src/ledger/sqlite/maintenance.js';
 import { openSqliteReader } from '../../../src/ledger/sqlite/reader.js';
 import { openSqliteLedger } from '../../../src/ledger/sqlite/sqlite-ledger.js';
 import {
@@ -14,6 +15,7 @@ import {
   aRequestEnd,
   aUsage,
   intentOf,
+  PRICE_1,
   START,
   settlementOf,
 } from '../../conformance/ledger-entries.js';
@@ -33,6 +35,7 @@ describe('verification of a ledger', () => {
 
   async function write(use: (ledger: Ledger) => Promise<void>): Promise<void> {
     const ledger = openSqliteLedger({ path, durability: 'process', clock: new FakeClock(), logger: silentLogger });
+    await ledger.recordPrices([PRICE_1]);
     await use(ledger);
     await ledger.close();
   }
@@ -52,7 +55,14 @@ describe('verification of a ledger', () => {
       await ledger.write({ request: aRequest({ inferenceId: 'b' }) });
       await ledger.write({ attemptIntent: anAttempt({ inferenceId: 'b', heldNanoUsd: 2n ** 62n }) });
       await ledger.write({
-        attemptSettlement: anAttemptEnd({ inferenceId: 'b', outcome: 'failed', costNanoUsd: null, components: [] }),
+        attemptSettlement: anAttemptEnd({
+          inferenceId: 'b',
+          outcome: 'failed',
+          usage: aUsage({ images: 1 }),
+          costNanoUsd: null,
+          unpricedReason: 'no-price',
+          components: [],
+        }),
         attemptIntent: anAttempt({ inferenceId: 'b', attempt: 2 }),
       });
       await Promise.all([
@@ -103,6 +113,7 @@ describe('verification of a ledger', () => {
   it('goes on with one chain when several processes write', async () => {
     const open = () => openSqliteLedger({ path, durability: 'process', clock: new FakeClock(), logger: silentLogger });
     const ledgers = [open(), open()];
+    await ledgers[0]?.recordPrices([PRICE_1]);
     for (let index = 0; index < 20; index++) {
       const ledger = ledgers[index % 2] as Ledger;
       await ledger.write(intentOf(`r${index}`));
@@ -115,6 +126,7 @@ describe('verification of a ledger', () => {
   it('is clean after writes that failed as a whole', async () => {
     const clock = new FakeClock();
     const ledger = openSqliteLedger({ path, durability: 'process', clock, logger: silentLogger });
+    await ledger.recordPrices([PRICE_1]);
     await ledger.write(intentOf('a'));
     const other = new Database(path);
     other.exec('BEGIN IMMEDIATE');
@@ -172,12 +184,106 @@ describe('verification of a ledger', () => {
     expect(problems()).toContainEqual(expect.stringMatching(/links 2 to 2 of the chain are missing/));
   });
 
-  it('names a cost that is not what its components add up to', async () => {
+  it.each([
+    [{ costNanoUsd: 3_999n }, 'the cost is 3999 nano-USD, its usage at price price-1 comes to 4000'],
+    [{ costNanoUsd: null }, 'the cost is unknown, its usage at price price-1 comes to 4000'],
+    [{ components: [] }, 'the cost is 4000 nano-USD, its components add up to 0'],
+    [{ priceId: 'price-2' }, 'its price price-2 is not in the price book'],
+    [{ priceId: null }, 'the cost is 4000 nano-USD, and no price is named'],
+    [{ usage: null }, 'it costs 4000, but used nothing'],
+  ])('names a cost that its usage and price do not make: %o', async (attempt, expected) => {
     await write(async (ledger) => {
       await ledger.write(intentOf('a'));
-      await ledger.write(settlementOf('a', { attempt: { costNanoUsd: 3_999n } }));
+      await ledger.write(settlementOf('a', { attempt }));
     });
-    expect(problems()).toEqual(['a 1 the cost is 3999 nano-USD, its components add up to 4000']);
+    expect(problems()).toEqual([`a 1 ${expected}`]);
+  });
+
+  it('works costs out anew by tier', async () => {
+    const content = JSON.stringify({
+      rates: { input: '1000000', output: '2000000' },
+      tiers: [{ above_input_tokens: 9, rates: { input: '3000000' } }],
+    });
+    await write(async (ledger) => {
+      await ledger.recordPrices([{ ...PRICE_1, id: 'tiered', content }]);
+      for (const [id, costNanoUsd] of [
+        ['right', 40n],
+        ['wrong', 20n],
+      ] as const) {
+        const components = [
+          { class: 'input' as const, units: 10, ratePerMillion: 3_000_000n },
+          { class: 'output' as const, units: 5, ratePerMillion: 2_000_000n },
+        ];
+        await ledger.write(intentOf(id));
+        await ledger.write(settlementOf(id, { attempt: { priceId: 'tiered', costNanoUsd, components } }));
+      }
+    });
+    expect(problems()).toEqual(['wrong 1 the cost is 20 nano-USD, its usage at price tiered comes to 40']);
+  });
+
+  it.each([
+    ['UPDATE rollups SET cost_low = cost_low + 1', 'says cost '],
+    ['UPDATE rollups SET requests = requests - 1', 'says requests '],
+    ["UPDATE cuts SET client = 'team-b' WHERE provider IS NULL", 'says requests '],
+    ['DELETE FROM rollups WHERE cut_id = 1', 'says requests 0'],
+  ])('names an hourly total that is not that of its rows: %s', async (sql, expected) => {
+    await fill();
+    edit(sql);
+    const found = problems();
+    expect(found.length).toBeGreaterThan(0);
+    for (const problem of found) expect(problem).toMatch(/^null null the hourly total of team-[ab] llama/);
+    expect(found[0]).toContain(expected);
+  });
+
+  it('does not call rows from before there was a chain added', async () => {
+    await fill();
+    // As the first version left it.
+    edit('PRAGMA user_version = 1');
+    const db = new Database(path);
+    const others = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all() as string[];
+    for (const name of others) {
+      if (!['processes', 'prices', 'requests', 'attempts'].includes(name)) db.exec(`DROP TABLE ${name}`);
+    }
+    db.close();
+    expect(migrateLedgerFile(path)).toEqual({ from: 1, to: SCHEMA_VERSION });
+    expect(problems()).toEqual([]);
+    await write(async (ledger) => {
+      await ledger.write(intentOf('new'));
+      await ledger.write(settlementOf('new'));
+    });
+    expect(verifyLedgerFile(path)).toEqual({ ok: true, checked: 4, differences: [] });
+    const reader = openSqliteReader(path);
+    const query = { from: null, to: null, groupBy: [], filters: {}, timeZone: 'UTC' };
+    expect(reader.summarise(query).total).toMatchObject({ requests: 6, attempts: 6, unpricedRequests: 1 });
+    reader.close();
+    edit(
+      "INSERT INTO requests SELECT 99, 'forged', received_at, ended_at, process_id, config_generation, client, tags, endpoint, task, model, region, stream, 'refused', status, error_code, 0, 0, decision FROM requests WHERE inference_id = 'new'",
+    );
+    expect(problems()).toContain('forged null the row was added by something else');
+  });
+
+  it('lets others take their turns while it checks', async () => {
+    await write(async (ledger) => {
+      for (let index = 0; index < 2_000; index += 100) {
+        const ids = Array.from({ length: 100 }, (_, at) => `r${index + at}`);
+        await Promise.all(ids.map((id) => ledger.write(intentOf(id))));
+        await Promise.all(ids.map((id) => ledger.write(settlementOf(id))));
+      }
+      let turns = 0;
+      const count = () => {
+        turns += 1;
+        timer = setImmediate(count);
+      };
+      let timer = setImmediate(count);
+      const both = [ledger.verify(), ledger.verify()];
+      await ledger.write(intentOf('meanwhile'));
+      expect(await Promise.all(both)).toEqual([
+        { ok: true, checked: 4_000, differences: [] },
+        { ok: true, checked: 4_000, differences: [] },
+      ]);
+      clearImmediate(timer);
+      expect(turns).toBeGreaterThan(2);
+    });
   });
 
   it('holds for a backup made while the ledger is written to, which overwrites nothing', async () => {

@@ -51,4 +51,48 @@ describe('calibration', () => {
     expect(calibration.factor({ providerId: 'p', providerModel: 'm2999' })).toBeCloseTo(1.3);
     expect(calibration.factor({ providerId: 'p', providerModel: 'm0' })).toBe(1);
   });
+
+  it('averages the output of answers per model, later ones as much as earlier ones in the long run', () => {
+    const calibration = createCalibration();
+    expect(calibration.averageOutput(MODEL)).toBeNull();
+    calibration.learnOutput(MODEL, 100);
+    calibration.learnOutput(MODEL, 300);
+    expect(calibration.averageOutput(MODEL)).toBe(200);
+    expect(calibration.averageOutput({ ...MODEL, providerModel: 'other' })).toBeNull();
+    for (let nth = 0; nth < 500; nth += 1) calibration.learnOutput(MODEL, 1_000);
+    expect(calibration.averageOutput(MODEL)).toBeCloseTo(1_000, 0);
+    expect(calibration.factor(MODEL)).toBe(1);
+  });
+
+  it('gives out what is new, once, and again where it could not be kept', () => {
+    const calibration = createCalibration();
+    expect(calibration.takeChanges()).toEqual({ models: [], errors: [] });
+    calibration.learn(MODEL, 100, 130);
+    calibration.noteError(MODEL, { estimated: 100, reported: 125, now: 7_200_000 });
+    calibration.noteError(MODEL, { estimated: 150, reported: 125, now: 7_200_001 });
+    const changes = calibration.takeChanges();
+    expect(changes.models).toMatchObject([{ ...MODEL, weight: 1, averageOutput: null }]);
+    expect(changes.errors).toEqual([{ ...MODEL, hour: 2, perMille: 200, calls: 2 }]);
+    expect(calibration.takeChanges()).toEqual({ models: [], errors: [] });
+    calibration.putBack(changes);
+    calibration.noteError(MODEL, { estimated: 100, reported: 125, now: 7_200_002 });
+    expect(calibration.takeChanges()).toMatchObject({
+      models: changes.models,
+      errors: [{ hour: 2, perMille: 200, calls: 3 }],
+    });
+  });
+
+  it.each([
+    [1_000, 1_000, 0],
+    [1_001, 1_000, 1],
+    [900, 1_000, 100],
+    [886, 1_000, 110],
+    [1_994, 1_000, 990],
+    [3_040, 1_000, 2_000],
+    [999_999, 1, 10_000],
+  ])('counts an estimate of %i for %i as off by %i thousandths', (estimated, reported, perMille) => {
+    const calibration = createCalibration();
+    calibration.noteError(MODEL, { estimated, reported, now: 0 });
+    expect(calibration.takeChanges().errors).toMatchObject([{ perMille }]);
+  });
 });

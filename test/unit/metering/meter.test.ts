@@ -3,6 +3,8 @@ import type { CountedInput, MeterSubject } from '../../../src/domain/metering.js
 import { noCounts, type UsageCounts } from '../../../src/domain/usage.js';
 import { createCalibration } from '../../../src/metering/calibration.js';
 import { createMeter } from '../../../src/metering/meter.js';
+import { silentLogger } from '../../conformance/silent-logger.js';
+import { FakeClock } from '../../support/fake-clock.js';
 
 const CHAT: MeterSubject = { providerId: 'groq', providerModel: 'llama-3.1-8b-instant', task: 'chat' };
 const EMBEDDING: MeterSubject = { ...CHAT, task: 'embedding' };
@@ -146,5 +148,58 @@ describe('counting an input', () => {
     expect(rough('abcde')).toBe(2);
     expect(rough('中'.repeat(400))).toBe(500);
     expect(meter.roughInput({ texts: [], tokens: 7, messages: 2 })).toBe(7 + 2 * 3 + 3);
+  });
+});
+
+describe('what a meter learns', () => {
+  const whole = (output: number | null, interrupted = false) => ({
+    subject: CHAT,
+    report: aReport({ input: 10, output }),
+    input: untouched,
+    outputTexts: () => ['hello world'],
+    interrupted,
+  });
+
+  it('is the average output of whole answers, reported or counted', () => {
+    const learning = createMeter();
+    expect(learning.averageOutput(CHAT)).toBeNull();
+    learning.measure(whole(11));
+    learning.measure(whole(null));
+    learning.measure(whole(900, true));
+    learning.measure(whole(0));
+    expect(learning.averageOutput(CHAT)).toBe(7);
+  });
+
+  it('is a factor for later counts, and how far this one was off', () => {
+    const calibration = createCalibration();
+    const learning = createMeter({ calibration, clock: new FakeClock(3_600_000) });
+    const input = anInput({ texts: ['hello world '.repeat(50)], messages: 0 });
+    const counted = learning.countInput(input, CHAT);
+    learning.learn(CHAT, counted, counted * 2);
+    expect(learning.countInput(input, CHAT)).toBe(counted * 2);
+    expect(calibration.takeChanges().errors).toMatchObject([{ hour: 1, perMille: 500, calls: 1 }]);
+    const own = { ...CHAT, providerModel: 'gpt-4o' };
+    learning.learn(own, 100, 200);
+    expect(calibration.takeChanges()).toMatchObject({ models: [], errors: [{ perMille: 500 }] });
+  });
+});
+
+describe('usage that is no count', () => {
+  it('is logged as a warning once for a model and its fields, then quietly', () => {
+    const logged: Array<[string, object]> = [];
+    const note = (level: string) => (fields: object) => void logged.push([level, fields]);
+    const logger = { ...silentLogger, warn: note('warn'), debug: note('debug') };
+    const logging = createMeter({ logger });
+    const report = { ...aReport({ input: 1, output: 1 }), problems: ['prompt_tokens_details.cached_tokens'] };
+    const call = { subject: CHAT, report, input: untouched, outputTexts: untouched, interrupted: false };
+    logging.measure(call);
+    logging.measure(call);
+    logging.measure({ ...call, report: { ...report, problems: [] } });
+    expect(logged.map(([level]) => level)).toEqual(['warn', 'debug']);
+    expect(logged[0]?.[1]).toEqual({
+      provider: CHAT.providerId,
+      providerModel: CHAT.providerModel,
+      fields: ['prompt_tokens_details.cached_tokens'],
+    });
   });
 });

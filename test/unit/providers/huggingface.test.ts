@@ -4,6 +4,7 @@ import type { TaskHelper, UpstreamTarget } from '../../../src/domain/provider.js
 import { huggingface } from '../../../src/providers/huggingface/adapter.js';
 import { poolingOf, toVectors } from '../../../src/providers/huggingface/pooling.js';
 import { answerOf, aRequest, aTarget } from '../../conformance/adapters.js';
+import { answerTextOf } from '../../support/answer-text.js';
 
 const embedding = huggingface.tasks.embedding as TaskHelper;
 const chat = huggingface.tasks.chat as TaskHelper;
@@ -15,7 +16,7 @@ function read(body: string, request: object, overrides: Partial<UpstreamTarget> 
     aTarget(huggingface, overrides),
   );
   return outcome.ok
-    ? JSON.parse(outcome.answer.body).data.map((item: { embedding: unknown }) => item.embedding)
+    ? JSON.parse(answerTextOf(outcome.answer.body)).data.map((item: { embedding: unknown }) => item.embedding)
     : outcome.fault;
 }
 

@@ -29,6 +29,7 @@ function aReport(groupBy: GroupBy[], rows: CostRow[], total: Partial<CostRow>, s
     rows,
     total: aRow(total),
     shares: { estimatedNanoUsd: 0n, lowerBoundNanoUsd: 0n, ...shares },
+    estimateError: null,
   };
 }
 
@@ -56,8 +57,20 @@ describe('a report as JSON', () => {
     expect(JSON.parse(formatCostReport(report, 'json'))).toEqual({
       rows: [{ client: 'a', 'tag:team': null, ...figures }],
       total: figures,
+      shares: { reported_nano_usd: cost.toString(), estimated_nano_usd: '0', lower_bound_nano_usd: '0' },
+      estimate_error: null,
     });
     expect(JSON.parse(formatCostReport(report, 'ndjson'))).toEqual({ client: 'a', 'tag:team': null, ...figures });
+  });
+
+  it('says beside them what the total rests on, in parts that add up to it, and how far estimates were off', () => {
+    const shares = { estimatedNanoUsd: 1_000n, lowerBoundNanoUsd: 500n };
+    const estimateError = { calls: 7, medianPerMille: 12, p95PerMille: 250 };
+    const report = { ...aReport([], [], { costNanoUsd: 4_000n }, shares), estimateError };
+    expect(JSON.parse(formatCostReport(report, 'json'))).toMatchObject({
+      shares: { reported_nano_usd: '2500', estimated_nano_usd: '1000', lower_bound_nano_usd: '500' },
+      estimate_error: { calls: 7, median: 0.012, p95: 0.25 },
+    });
   });
 
   it('is one line a row as NDJSON, without the total', () => {
@@ -115,6 +128,7 @@ describe('a report as a table', () => {
         'estimated:    6.172502000 USD (50.0 % of the cost)',
         'lower bound:  0.000000001 USD (<0.1 % of the cost)',
         'unpriced:     2 of 101 requests (1.9 %), their unknown cost is not in the total',
+        'estimates:    none to compare with what providers reported',
         '',
       ].join('\n'),
     );
@@ -124,6 +138,13 @@ describe('a report as a table', () => {
     const nothing = { requests: 0, attempts: 0, inputTokens: 0, outputTokens: 0, costNanoUsd: 0n };
     const table = formatCostReport(aReport(['client'], [], nothing), 'table');
     expect(table).toMatch(/estimated: .*\nlower bound: .*\nunpriced: {5}0 of 0 requests/);
+  });
+
+  it('says how far estimates were off, where both figures are known', () => {
+    const estimateError = { calls: 40, medianPerMille: 0, p95PerMille: 123 };
+    expect(formatCostReport({ ...aReport([], [], {}), estimateError }, 'table')).toMatch(
+      /^estimates: {4}off by 0 % at the median, 12\.3 % at p95, of 40 inputs reported too$/m,
+    );
   });
 
   it('shows a column of tokens that somebody used', () => {

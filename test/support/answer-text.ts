@@ -1,0 +1,8 @@
+import type { SplitBody } from '../../src/domain/provider.js';
+
+/** The whole text of an adapter's answer, also where it came cut open at its usage. */
+export function answerTextOf(body: string | SplitBody): string {
+  if (typeof body === 'string') return body;
+  const usage = body.usage === null ? '' : `"usage":${body.usage}`;
+  return `${body.before.toString()}${usage}${body.after.toString()}`;
+}

@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { createTargetHealth } from '../../../src/routing/health.js';
+import { FakeClock } from '../../support/fake-clock.js';
+
+const SETTINGS = { failures: 3, windowMs: 30_000, openMs: 60_000 };
+const FAILED = { ok: false, firstByteMs: null };
+const OK = { ok: true, firstByteMs: 100 };
+
+function aHealth() {
+  const clock = new FakeClock();
+  return { clock, health: createTargetHealth({ clock, settings: () => SETTINGS }) };
+}
+
+describe('the breaker', () => {
+  it('opens after so many failures within the window, and for that target alone', () => {
+    const { health } = aHealth();
+    for (const open of [false, false, true]) {
+      health.record('t', FAILED);
+      expect(health.isOpen('t')).toBe(open);
+    }
+    expect(health.retryInMs('t')).toBe(60_000);
+    expect(health.tryProbe('t')).toBe(false);
+    expect(health.isOpen('other')).toBe(false);
+    expect(health.tryProbe('other')).toBe(true);
+  });
+
+  it('stays closed when the failures are further apart, or an answer comes between', async () => {
+    const { clock, health } = aHealth();
+    health.record('t', FAILED);
+    health.record('t', FAILED);
+    await clock.advance(30_000);
+    health.record('t', FAILED);
+    expect(health.isOpen('t')).toBe(false);
+    health.record('t', FAILED);
+    health.record('t', OK);
+    health.record('t', FAILED);
+    health.record('t', FAILED);
+    expect(health.isOpen('t')).toBe(false);
+  });
+
+  it('lets one probe through when its time is over; its answer closes it', async () => {
+    const { clock, health } = aHealth();
+    for (let i = 0; i < 3; i += 1) health.record('t', FAILED);
+    await clock.advance(59_999);
+    expect(health.tryProbe('t')).toBe(false);
+    await clock.advance(1);
+    expect(health.snapshot('t').state).toBe('half-open');
+    expect(health.tryProbe('t')).toBe(true);
+    expect(health.tryProbe('t')).toBe(false);
+    health.record('t', OK);
+    expect(health.snapshot('t').state).toBe('closed');
+    expect(health.tryProbe('t')).toBe(true);
+    expect(health.retryInMs('t')).toBe(0);
+  });
+
+  it('opens again when the probe fails, by that one failure', async () => {
+    const { clock, health } = aHealth();
+    for (let i = 0; i < 3; i += 1) health.record('t', FAILED);
+    await clock.advance(60_000);
+    expect(health.tryProbe('t')).toBe(true);
+    health.record('t', FAILED);
+    expect(health.isOpen('t')).toBe(true);
+    expect(health.retryInMs('t')).toBe(60_000);
+  });
+
+  it('gives a probe up that never reports', async () => {
+    const { clock, health } = aHealth();
+    for (let i = 0; i < 3; i += 1) health.record('t', FAILED);
+    await clock.advance(60_000);
+    expect(health.tryProbe('t')).toBe(true);
+    await clock.advance(60_000);
+    expect(health.tryProbe('t')).toBe(true);
+  });
+});
+
+describe('what is learned', () => {
+  it('nothing is known before the first attempt', () => {
+    expect(aHealth().health.snapshot('t')).toEqual({ state: 'closed', errorRate: 0, firstByteMs: null, underWay: 0 });
+  });
+
+  it('the time to the first byte is a decayed average, which failures do not touch', () => {
+    const { health } = aHealth();
+    health.record('t', { ok: true, firstByteMs: 100 });
+    expect(health.snapshot('t').firstByteMs).toBe(100);
+    health.record('t', { ok: true, firstByteMs: 200 });
+    expect(health.snapshot('t').firstByteMs).toBeCloseTo(120);
+    health.record('t', FAILED);
+    expect(health.snapshot('t').firstByteMs).toBeCloseTo(120);
+    expect(health.snapshot('t').errorRate).toBeCloseTo(0.2);
+    for (let i = 0; i < 50; i += 1) health.record('t', OK);
+    expect(health.snapshot('t').errorRate).toBeLessThan(0.001);
+  });
+
+  it('what is under way is counted once, however often its end is told', () => {
+    const { health } = aHealth();
+    const [first, second] = [health.begin('t'), health.begin('t')];
+    expect(health.snapshot('t').underWay).toBe(2);
+    first();
+    first();
+    expect(health.snapshot('t').underWay).toBe(1);
+    second();
+    expect(health.snapshot('t').underWay).toBe(0);
+  });
+});
