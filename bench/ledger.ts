@@ -27,7 +27,7 @@ const DAY_MS = 86_400_000;
 const DAYS = 30;
 const END = Date.UTC(2026, 10, 20);
 /** Requests under way at once while filling. */
-const LANES = 500;
+const LANES = 1_000;
 const ALONE = 3_000;
 const ROUNDS = 5;
 const WRITE_ROUNDS = 3;
@@ -61,14 +61,13 @@ export async function measureWrites({ requests, progress }: BenchOptions): Promi
       progress(`${requests} requests, ${LANES} at once: ${rounds.map(Math.round).join(', ')} a second`);
     }
     progress(`${ALONE} requests, one after the other`);
-    const kinds = [describeKind(1)];
+    const kind = describeKind(1);
     const times: number[] = [];
     for (let index = 0; index < ALONE; index += 1) {
-      const place = { kinds, inferenceId: idOf('alone', index), receivedAt: END, index: 0 };
-      const [intent, end] = entriesOf(place);
+      const id = idOf('alone', index);
       const begin = performance.now();
-      await ledger.write(intent);
-      await ledger.write(end);
+      await ledger.write(intentOf(kind, id, END));
+      await ledger.write(endOf(kind, id, END));
       times.push(performance.now() - begin);
     }
     return [
@@ -188,9 +187,10 @@ async function fill(ledger: Ledger, place: { prefix: string; requests: number; s
       const index = next;
       next += 1;
       const receivedAt = Math.floor(END - spanMs + (index / requests) * spanMs);
-      const [intent, end] = entriesOf({ kinds, inferenceId: idOf(prefix, index), receivedAt, index });
-      await ledger.write(intent);
-      await ledger.write(end);
+      const kind = kindOf(kinds, index);
+      const id = idOf(prefix, index);
+      await ledger.write(intentOf(kind, id, receivedAt));
+      await ledger.write(endOf(kind, id, receivedAt));
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
@@ -203,76 +203,83 @@ type Kind = ReturnType<typeof describeKind>;
 /** Made once for each kind, so that the bench spends its time in the ledger. */
 function describeKind(kind: number) {
   const model = kind % 7;
-  const provider = `provider-${model % 3}`;
   const input = 100 + kind;
   const output = 20 + (kind % 500);
   const isFailed = kind % 55 === 0;
-  const outcome = isFailed ? ('failed' as const) : ('ok' as const);
-  const status = isFailed ? 503 : 200;
   return {
-    request: {
-      client: `client-${kind % 11}`,
-      tags: { team: `team-${kind % 5}` },
-      endpoint: '/v1/chat/completions',
-      task: 'chat',
-      model: `model-${model}`,
-      region: null,
-      stream: kind % 2 === 0,
-      configGeneration: 1,
-    },
-    attempt: {
-      attempt: 1,
-      provider,
-      providerModel: `vendor/model-${model}`,
-      key: `${provider}-${kind % 2}`,
-      region: null,
-      heldNanoUsd: 5_000_000n,
-      priceId: `price-${model}`,
-    },
-    attemptEnd: {
-      attempt: 1,
-      outcome,
-      status,
-      errorCode: isFailed ? 'overloaded' : null,
-      usage: isFailed ? null : { counts: { ...noCounts(), input, output }, source: 'reported' as const },
-      costNanoUsd: isFailed ? 0n : BigInt(input * 150 + output * 600),
-      unpricedReason: null,
-      priceId: `price-${model}`,
-      components: isFailed
-        ? []
-        : [
-            { class: 'input' as const, units: input, ratePerMillion: 150_000_000n },
-            { class: 'output' as const, units: output, ratePerMillion: 600_000_000n },
-          ],
-      providerCostUsd: null,
-    },
-    requestEnd: { outcome, status, errorCode: null, decision: null },
+    isFailed,
+    stream: kind % 2 === 0,
+    client: `client-${kind % 11}`,
+    tags: { team: `team-${kind % 5}` },
+    model: `model-${model}`,
+    provider: `provider-${model % 3}`,
+    providerModel: `vendor/model-${model}`,
+    key: `provider-${model % 3}-${kind % 2}`,
+    priceId: `price-${model}`,
+    usage: isFailed ? null : { counts: { ...noCounts(), input, output }, source: 'reported' as const },
+    costNanoUsd: isFailed ? 0n : BigInt(input * 150 + output * 600),
+    components: isFailed
+      ? []
+      : [
+          { class: 'input' as const, units: input, ratePerMillion: 150_000_000n },
+          { class: 'output' as const, units: output, ratePerMillion: 600_000_000n },
+        ],
   };
 }
 
-function entriesOf(place: {
-  kinds: readonly Kind[];
-  inferenceId: string;
-  receivedAt: number;
-  index: number;
-}): [LedgerEntry, LedgerEntry] {
-  const { kinds, inferenceId, receivedAt, index } = place;
-  const kind = kinds[(Math.imul(index, 2_654_435_761) >>> 8) % KINDS] as Kind;
-  return [
-    {
-      request: { ...kind.request, inferenceId, receivedAt },
-      attemptIntent: { ...kind.attempt, inferenceId, sentAt: receivedAt + 2 },
+function kindOf(kinds: readonly Kind[], index: number): Kind {
+  return kinds[(Math.imul(index, 2_654_435_761) >>> 8) % kinds.length] as Kind;
+}
+
+function intentOf(kind: Kind, inferenceId: string, receivedAt: number): LedgerEntry {
+  return {
+    request: {
+      inferenceId,
+      receivedAt,
+      client: kind.client,
+      tags: kind.tags,
+      endpoint: '/v1/chat/completions',
+      task: 'chat',
+      model: kind.model,
+      region: null,
+      stream: kind.stream,
+      configGeneration: 1,
     },
-    {
-      attemptSettlement: {
-        ...kind.attemptEnd,
-        inferenceId,
-        endedAt: receivedAt + 900,
-        firstByteAt: receivedAt + 250,
-      },
-      requestSettlement: { ...kind.requestEnd, inferenceId, endedAt: receivedAt + 901 },
+    attemptIntent: {
+      inferenceId,
+      attempt: 1,
+      sentAt: receivedAt + 2,
+      provider: kind.provider,
+      providerModel: kind.providerModel,
+      key: kind.key,
+      region: null,
+      heldNanoUsd: 5_000_000n,
+      priceId: kind.priceId,
     },
-  ];
+  };
+}
+
+function endOf(kind: Kind, inferenceId: string, receivedAt: number): LedgerEntry {
+  const outcome = kind.isFailed ? 'failed' : 'ok';
+  const status = kind.isFailed ? 503 : 200;
+  return {
+    attemptSettlement: {
+      inferenceId,
+      attempt: 1,
+      endedAt: receivedAt + 900,
+      firstByteAt: receivedAt + 250,
+      outcome,
+      status,
+      errorCode: kind.isFailed ? 'overloaded' : null,
+      usage: kind.usage,
+      costNanoUsd: kind.costNanoUsd,
+      unpricedReason: null,
+      priceId: kind.priceId,
+      components: kind.components,
+      providerCostUsd: null,
+    },
+    requestSettlement: { inferenceId, endedAt: receivedAt + 901, outcome, status, errorCode: null, decision: null },
+  };
 }
 
 /** In the order of time, as the ids of requests are. */

@@ -151,7 +151,7 @@ function buildFoundation(parts: {
     client: createUpstreamClient({ clock: systemClock }),
     meter,
     ledger,
-    observer: createObserver({ logger, metrics }),
+    observer: createObserver({ logger, metrics, prompts: config.logging.prompts }),
     keyMemory: createKeyMemory(),
     budgetMemory: new Map(),
     clock: systemClock,
@@ -217,6 +217,8 @@ function httpParts({ generation, foundation, idempotency, inFlight, ledger, metr
   const isKnown = (scope: MetricsScope) => isConfigured(config, scope);
   return {
     directory,
+    isOpen: config.clients === null,
+    local: { listenHost: config.server.host, cors: () => config.server.cors },
     dispatcher,
     idempotency,
     router,

@@ -89,10 +89,11 @@ export function buildGeneration(
   };
 }
 
-/** What a client spent, as every report has it; what was in flight when a process died counts as it was held. */
+/** What a client spent, as every report has it; what was in flight when a process died, and what
+ * has no known cost, counts as it was held. */
 function spentSince(reader: LedgerReader, client: string, from: number | null): NanoUsd {
   const query = { from, to: null, groupBy: [], filters: { client: [client] }, timeZone: 'UTC' };
-  return reader.summarise(query).total.costNanoUsd;
+  return reader.summarise(query).total.costNanoUsd + reader.heldOfUnpriced(client, from);
 }
 
 /** Each provider entry as operators see it. */

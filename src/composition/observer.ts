@@ -1,18 +1,26 @@
-import type { Observer } from '../domain/dispatch.js';
+import type { AttemptReport, Observer } from '../domain/dispatch.js';
 import type { Logger } from '../domain/ports.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
+export interface ObserverOptions {
+  logger: Pick<Logger, 'info' | 'warn'>;
+  metrics: Pick<Metrics, 'recordAttempt' | 'recordUsage' | 'recordRequest' | 'recordCost'>;
+  /** `logging.prompts`: texts that may quote a prompt may be logged. */
+  prompts: boolean;
+}
+
 /** Tells log and metrics of every end: one line a request, one a failed attempt. */
-export function createObserver({ logger, metrics }: { logger: Logger; metrics: Metrics }): Observer {
+export function createObserver({ logger, metrics, prompts }: ObserverOptions): Observer {
   return {
     attemptEnded(report) {
       const { provider, providerModel: model, outcome, status } = report;
       metrics.recordAttempt({ provider, model, outcome, status });
       if (report.usage !== null) metrics.recordUsage(report.usage);
       if (outcome === 'ok') return;
-      const { inferenceId, attempt, key: keyId, errorCode, message, durationMs } = report;
+      const { inferenceId, attempt, key: keyId, errorCode, durationMs } = report;
+      const reason = prompts || isOurs(report) ? { reason: report.message } : {};
       logger.warn(
-        { inferenceId, attempt, provider, model, keyId, outcome, status, errorCode, reason: message, durationMs },
+        { inferenceId, attempt, provider, model, keyId, outcome, status, errorCode, ...reason, durationMs },
         'attempt ended without an answer',
       );
     },
@@ -53,4 +61,12 @@ export function createObserver({ logger, metrics }: { logger: Logger; metrics: M
       );
     },
   };
+}
+
+/** Failures without a code of their own, and the codes that Node and its HTTP client give theirs: `ECONNRESET`. */
+const OURS = /^(connect|reset|timeout|malformed|[A-Z][A-Z\d_]+)$/;
+
+/** True when no provider wrote the message: it gave no status, nor a code. What one says of a request often quotes it. */
+function isOurs({ status, errorCode }: AttemptReport): boolean {
+  return status === null && errorCode !== null && OURS.test(errorCode);
 }

@@ -4,7 +4,14 @@ import type { ProviderKey } from '../domain/keys.js';
 import type { Reservation, StatedLimit } from '../domain/limit.js';
 import type { CountedInput } from '../domain/metering.js';
 import type { Clock } from '../domain/ports.js';
-import type { HeaderFields, TaskAnswer, TaskHelper, UpstreamTarget } from '../domain/provider.js';
+import type {
+  HeaderFields,
+  Payload,
+  TaskAnswer,
+  TaskHelper,
+  UpstreamRoute,
+  UpstreamTarget,
+} from '../domain/provider.js';
 import type { Target } from '../domain/route.js';
 import { UpstreamBrokenError, type UpstreamClient, type UpstreamResponse } from '../domain/upstream.js';
 import type { UsageReport } from '../domain/usage.js';
@@ -23,6 +30,9 @@ export interface AttemptPlan {
   target: Target;
   /** The target as this request sees it: with an output bound of its own where its budget needs one. */
   upstream: UpstreamTarget;
+  prepared: Prepared;
+  /** The input as it was counted for a limit or a budget; null when it was not. */
+  counted: () => number | null;
   key: ProviderKey;
   reservation: Reservation;
   /** From 1. */
@@ -41,19 +51,35 @@ type Reading =
 /** What came of an attempt, and what the provider said is left of its limits. */
 export type AttemptResult = Reading & { stated: readonly StatedLimit[] };
 
+/** What a target's adapter made of a request: the same for every attempt on it. */
+export interface Prepared {
+  helper: TaskHelper;
+  route: UpstreamRoute;
+  payload: Payload;
+}
+
+/**
+ * Builds what is to be sent. Pure: nothing is taken or written down yet.
+ * @throws WaybillError for what this provider cannot do
+ */
+export function prepare(request: RoutedRequest, target: Target, upstream: UpstreamTarget): Prepared {
+  const helper = target.adapter.tasks[request.ask.task];
+  if (helper === undefined) throw new Error(`${target.adapter.id} has no helper for ${request.ask.task}`);
+  const payload = helper.preparePayload(request.ask, upstream);
+  return { helper, payload, route: helper.makeRoute(request.ask, upstream) };
+}
+
 /**
  * Sends one request to one target and reads its answer: whole, or up to a stream's first content, so that a 200 which
  * turns out to be an error is still a failed attempt.
- * @throws the lifeline's reason when it ends; WaybillError for what the provider cannot do
+ * @throws the lifeline's reason when it ends
  */
 export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clock: Clock): Promise<AttemptResult> {
   const { target, request } = plan;
-  const helper = target.adapter.tasks[request.ask.task];
-  if (helper === undefined) throw new Error(`${target.adapter.id} has no helper for ${request.ask.task}`);
-  const payload = helper.preparePayload(request.ask, plan.upstream);
+  const { helper, payload, route } = plan.prepared;
   const secrets = [plan.key.secret.reveal()].filter((secret) => secret !== '');
   const result = await client.send({
-    route: helper.makeRoute(request.ask, plan.upstream),
+    route,
     headers: headersFor(plan, helper, payload.kind === 'json' ? 'application/json' : payload.contentType),
     payload,
     connectMs: target.timeouts.connectMs,
@@ -62,19 +88,19 @@ export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clo
     life: request.life,
     secrets,
   });
-  if (!result.ok) return { ...failed(withHint(result.failure, target), null, null), stated: result.stated };
-  const reading = await readAnswer(plan, helper, result.response, clock.now(), secrets);
+  if (!result.ok) return { ...failed(withHint(result.failure, target), result.report, null), stated: result.stated };
+  const reading = await readAnswer(plan, result.response, clock.now(), secrets);
   return { ...reading, stated: result.response.stated };
 }
 
 async function readAnswer(
   plan: AttemptPlan,
-  helper: TaskHelper,
   response: UpstreamResponse,
   firstByteAt: number,
   secrets: readonly string[],
 ): Promise<Reading> {
   const { target, request } = plan;
+  const { helper } = plan.prepared;
   try {
     if (request.ask.stream && helper.openStream !== undefined && !isJson(response)) {
       const reader = helper.openStream(request.ask, plan.upstream);
@@ -105,7 +131,9 @@ async function readWhole(
   const body = await response.readAll(MAX_ANSWER_BYTES);
   const answer = { status: response.status, headers: response.headers, body };
   const outcome = helper.getResponse(answer, request.ask, plan.upstream);
-  if (!outcome.ok) return failed(withHint(failureFromFault(outcome.fault, secrets), target), null, firstByteAt);
+  if (!outcome.ok) {
+    return failed(withHint(failureFromFault(outcome.fault, secrets), target), outcome.usage, firstByteAt);
+  }
   if (request.ask.stream) {
     const fault = malformed('a stream was asked for, and a whole answer came');
     return failed(failureFromFault(fault, secrets), outcome.answer.usage, firstByteAt);

@@ -1,18 +1,32 @@
 import type { BudgetHold } from '../domain/budget.js';
 import type { Reservation } from '../domain/limit.js';
-import type { NanoUsd } from '../domain/money.js';
-import { totalTokens, type Usage } from '../domain/usage.js';
+import { type Count, totalInput, totalTokens, type Usage } from '../domain/usage.js';
 import type { AttemptPlan } from './attempt.js';
 import type { DispatchParts } from './parts.js';
 import type { Record } from './record.js';
 import { type AttemptEnd, settleCall } from './settlement.js';
 
-/** What a call used and cost. */
-export interface Charged {
-  /** Null when nothing was used. */
-  usage: Usage | null;
-  /** Null when unknown. */
-  costNanoUsd: NanoUsd | null;
+/** The client's own tokens: reserved once for the request, used by every attempt that used any. */
+export class ClientTokens {
+  #reservation: Reservation | null = null;
+  #used = 0;
+  #isLowerBound = false;
+
+  take(reservation: Reservation): void {
+    this.#reservation = reservation;
+  }
+
+  /** A lower bound among the attempts makes their sum one. */
+  add(tokens: Count, isLowerBound: boolean): void {
+    this.#used += tokens ?? 0;
+    this.#isLowerBound ||= isLowerBound;
+    this.#reservation?.settle(this.#used, this.#isLowerBound);
+  }
+
+  release(): void {
+    this.#reservation?.release();
+    this.#reservation = null;
+  }
 }
 
 /**
@@ -24,7 +38,7 @@ export class Call {
   readonly #parts: DispatchParts;
   readonly #record: Record;
   readonly #hold: BudgetHold | null;
-  readonly #clientReservation: Reservation | null;
+  readonly #clientTokens: ClientTokens;
   readonly #endLoad: () => void;
   #isSettled = false;
 
@@ -33,13 +47,13 @@ export class Call {
     parts: DispatchParts;
     record: Record;
     hold: BudgetHold | null;
-    clientReservation: Reservation | null;
+    clientTokens: ClientTokens;
   }) {
     this.plan = options.plan;
     this.#parts = options.parts;
     this.#record = options.record;
     this.#hold = options.hold;
-    this.#clientReservation = options.clientReservation;
+    this.#clientTokens = options.clientTokens;
     this.#endLoad = options.parts.health.begin(options.plan.target.id);
   }
 
@@ -47,23 +61,37 @@ export class Call {
     return this.#isSettled;
   }
 
-  /** Writes the end down, corrects what was reserved by what was used, and gives everything back. */
-  settle(end: AttemptEnd, firstByteAt: number | null, message: string | null = null): Charged {
+  /** Null usage: nothing was used. Writes the end down, corrects what was reserved by what was used, and gives everything back. */
+  settle(end: AttemptEnd, firstByteAt: number | null, message: string | null = null): Usage | null {
     const { request, target, attempt, input, reservation } = this.plan;
     const call = { request, target, attempt, firstByteAt, input };
     const settled = settleCall(call, end, this.#parts.meter, this.#parts.clock.now());
     const { usage } = settled;
     const { costNanoUsd } = settled.settlement;
     this.#isSettled = true;
+    this.#learn(usage);
     const isLowerBound = usage?.source === 'lower-bound';
     const tokens = usage === null ? 0 : totalTokens(usage.counts);
     reservation.settle(tokens, isLowerBound);
-    // The client's tokens were taken for the whole request: a refused attempt leaves them for the next.
-    if (usage !== null) this.#clientReservation?.settle(tokens, isLowerBound);
+    if (usage !== null) this.#clientTokens.add(tokens, isLowerBound);
     this.#hold?.settle(costNanoUsd);
     this.giveBack();
     this.#record.settled(this.plan, settled, message);
-    return { usage, costNanoUsd };
+    return usage;
+  }
+
+  /** What had been counted anyway, beside what the provider then said, makes the next estimate better. */
+  #learn(usage: Usage | null): void {
+    const counted = this.plan.counted();
+    const reported = usage?.source === 'reported' ? totalInput(usage.counts) : null;
+    if (counted === null || reported === null) return;
+    const { request, target } = this.plan;
+    const { providerModel } = target.upstream;
+    this.#parts.meter.learn(
+      { providerId: target.providerId, providerModel, task: request.ask.task },
+      counted,
+      reported,
+    );
   }
 
   /** Nothing was sent, and nothing is written down. */

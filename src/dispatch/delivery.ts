@@ -2,9 +2,10 @@ import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.
 import { WaybillError } from '../domain/errors.js';
 import type { UpstreamFailure } from '../domain/failure.js';
 import { ClientGoneError } from '../domain/lifeline.js';
+import type { Usage } from '../domain/usage.js';
 import { usageChunk, withCost } from '../wire/openai-cost.js';
 import type { AttemptResult } from './attempt.js';
-import type { Call, Charged } from './call.js';
+import type { Call } from './call.js';
 import { abandonmentOf, toStreamError } from './endings.js';
 import type { DispatchParts } from './parts.js';
 import type { Record } from './record.js';
@@ -31,10 +32,8 @@ export async function deliverWhole(
 ): Promise<RoutedAnswer> {
   const { call, record } = delivery;
   const outputTexts = () => answer.outputTexts();
-  const { usage, costNanoUsd } = call.settle(
-    { kind: 'answered', status, report: answer.usage, outputTexts },
-    firstByteAt,
-  );
+  const usage = call.settle({ kind: 'answered', status, report: answer.usage, outputTexts }, firstByteAt);
+  const { costNanoUsd } = record;
   delivery.land();
   await record.end({ outcome: 'ok', status: 200, errorCode: null });
   const body = withCost(answer.body, { task: call.plan.request.ask.task, usage, costNanoUsd });
@@ -75,13 +74,13 @@ class Pump {
         await this.#broke(end.failure, sink);
         return;
       }
-      const charged = this.#settle({ kind: life.clientGone ? 'drained' : 'answered', status: 200 });
+      const usage = this.#settle({ kind: life.clientGone ? 'drained' : 'answered', status: 200 });
       await record.end(
         life.clientGone
           ? { outcome: 'cancelled', status: 200, errorCode: 'client_gone' }
           : { outcome: 'ok', status: 200, errorCode: null },
       );
-      await sink.write(this.#end(charged));
+      await sink.write(this.#end(usage));
     } catch (cause) {
       this.#stream.abort();
       await this.#cutShort(cause, sink);
@@ -91,11 +90,11 @@ class Pump {
   }
 
   /** The usage chunk for a client that asked, and the end mark. */
-  #end({ usage, costNanoUsd }: Charged): string {
+  #end(usage: Usage | null): string {
     const { ask } = this.#delivery.call.plan.request;
     const { reader } = this.#stream;
     if (!ask.includeUsage) return 'data: [DONE]\n\n';
-    const charge = { task: ask.task, usage, costNanoUsd };
+    const charge = { task: ask.task, usage, costNanoUsd: this.#delivery.record.costNanoUsd };
     const data = usageChunk({ identity: reader.identity(), chunkText: reader.usageChunk(), charge });
     return `data: ${data}\n\ndata: [DONE]\n\n`;
   }
@@ -128,7 +127,7 @@ class Pump {
       | { kind: 'answered' | 'drained'; status: number }
       | { kind: 'cut'; outcome: 'failed' | 'cancelled' | 'interrupted'; status: number; errorCode: string },
     message: string | null = null,
-  ): Charged {
+  ): Usage | null {
     const { reader } = this.#stream;
     const seen = { report: reader.usage(), outputTexts: () => reader.outputTexts() };
     return this.#delivery.call.settle({ ...end, ...seen }, this.#firstByteAt, message);

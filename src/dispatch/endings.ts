@@ -1,5 +1,4 @@
 import { WaybillError } from '../domain/errors.js';
-import type { UpstreamFailure } from '../domain/failure.js';
 import { ClientGoneError, ShutdownError } from '../domain/lifeline.js';
 import { LimitWaitError } from '../domain/limit.js';
 import { TotalTimeoutError } from './total-deadline.js';
@@ -48,20 +47,4 @@ function limitError(error: LimitWaitError): WaybillError {
   }
   const retryAfterMs = error.retryAfterMs ?? 1_000;
   return new WaybillError('rate_limit_exceeded', { message: error.message, retryAfterMs, cause: error });
-}
-
-/** The adapter would not build the request: nothing was sent. */
-export function notSentFailure(error: WaybillError): UpstreamFailure {
-  return {
-    kind: 'status',
-    status: null,
-    code: error.code,
-    param: error.param,
-    type: null,
-    message: error.message,
-    retryAfterMs: null,
-    loadingMs: null,
-    shouldRetry: null,
-    sent: false,
-  };
 }

@@ -1,7 +1,7 @@
 import type { Budgets } from '../domain/budget.js';
 import type { RoutedRequest } from '../domain/dispatch.js';
 import type { Limiter, LimitScope } from '../domain/limit.js';
-import type { CountedInput, Meter } from '../domain/metering.js';
+import type { CountedInput, Meter, MeterSubject } from '../domain/metering.js';
 import type { NanoUsd } from '../domain/money.js';
 import { worstCaseOf } from '../domain/pricing.js';
 import type { UpstreamTarget } from '../domain/provider.js';
@@ -57,8 +57,8 @@ export class Expectation {
    * requests, since usage corrects it soon; exactly counted where the limit is near.
    */
   tokensFor(target: Target, scopes: readonly LimitScope[]): number {
-    const output = this.#outputOf(target);
     const limited = scopes.filter(limitsTokens);
+    const output = Math.min(this.#outputOf(target), this.#mostGuessed(target, limited));
     if (limited.length === 0) return this.roughInput + output;
     const worstCase = this.roughInput * MOST_TOKENS_PER_ROUGH + output;
     const isFar = limited.every((scope) => this.#limiter.hasRoom([scope], worstCase * FAR_FROM_LIMIT));
@@ -86,6 +86,11 @@ export class Expectation {
     return { ...upstream, maxOutputTokens: Math.max(1, each) };
   }
 
+  /** The input as it was counted; null where its length was enough. */
+  countedFor(target: Target): number | null {
+    return this.#precise.get(target.id) ?? null;
+  }
+
   get #writes(): boolean {
     return this.#request.ask.task !== 'embedding';
   }
@@ -97,7 +102,32 @@ export class Expectation {
   #outputOf(target: Target): number {
     if (!this.#writes) return 0;
     const bound = mostOutput(this.#request.ask, target.upstream.maxOutputTokens);
-    return bound ?? (this.#hasBudget ? this.#affordableOutput(target) : UNBOUNDED_OUTPUT_TOKENS);
+    if (bound !== null) return bound;
+    return this.#hasBudget ? this.#affordableOutput(target) : this.#usualOutput(target);
+  }
+
+  /** What the target's model writes on average, as far as that is known. */
+  #usualOutput(target: Target): number {
+    return Math.ceil(this.#meter.averageOutput(this.#subjectOf(target)) ?? UNBOUNDED_OUTPUT_TOKENS);
+  }
+
+  /** A guess may not make a request too large for a limit: only its input and a bound of its own can. */
+  #mostGuessed(target: Target, limited: readonly LimitScope[]): number {
+    const isGuess = mostOutput(this.#request.ask, target.upstream.maxOutputTokens) === null;
+    if (!isGuess) return Number.POSITIVE_INFINITY;
+    const capacities = limited.flatMap(({ settings }) => [settings.tokensPerMin, settings.sessionTokens]);
+    const most = Math.min(...capacities.filter((limit): limit is number => limit != null));
+    return Math.max(0, most - this.#preciseOrRough(target, most));
+  }
+
+  /** Exact where the limit is so small that it matters. */
+  #preciseOrRough(target: Target, most: number): number {
+    return this.roughInput * MOST_TOKENS_PER_ROUGH > most ? this.#preciseInput(target) : this.roughInput;
+  }
+
+  #subjectOf(target: Target): MeterSubject {
+    const { providerModel } = target.upstream;
+    return { providerId: target.providerId, providerModel, task: this.#request.ask.task };
   }
 
   /** Decided once a request, so that what is held, asked for and written down is one figure. */
@@ -128,12 +158,7 @@ export class Expectation {
   #preciseInput(target: Target): number {
     let tokens = this.#precise.get(target.id);
     if (tokens === undefined) {
-      const subject = {
-        providerId: target.providerId,
-        providerModel: target.upstream.providerModel,
-        task: this.#request.ask.task,
-      };
-      tokens = this.#meter.countInput(this.input(), subject);
+      tokens = this.#meter.countInput(this.input(), this.#subjectOf(target));
       this.#precise.set(target.id, tokens);
     }
     return tokens;

@@ -2,13 +2,14 @@ import type { AnswerOrigin, RoutedAnswer, RoutedRequest } from '../domain/dispat
 import { WaybillError } from '../domain/errors.js';
 import { defaultVerdict, isContextLength, type Verdict } from '../domain/failure.js';
 import { ClientGoneError, ShutdownError } from '../domain/lifeline.js';
-import { LimitWaitError, type Reservation } from '../domain/limit.js';
+import { LimitWaitError } from '../domain/limit.js';
+import type { UpstreamTarget } from '../domain/provider.js';
 import type { Candidate, Plan, Target } from '../domain/route.js';
-import { type AttemptPlan, type AttemptResult, makeAttempt } from './attempt.js';
+import { type AttemptPlan, type AttemptResult, makeAttempt, type Prepared, prepare } from './attempt.js';
 import { backoffMs, WaitBudget } from './backoff.js';
-import { Call } from './call.js';
+import { Call, ClientTokens } from './call.js';
 import { type Delivery, deliverStream, deliverWhole } from './delivery.js';
-import { abandonmentOf, notSentFailure, toWaybillError } from './endings.js';
+import { abandonmentOf, toWaybillError } from './endings.js';
 import { exhaustedError, type FailedAttempt, rejectedError } from './exhausted.js';
 import { Expectation } from './expectation.js';
 import { keyScope, type Lease, leaseKey } from './lease.js';
@@ -28,7 +29,8 @@ export class Journey {
   readonly #expectation: Expectation;
   readonly #usedKeys = new Set<string>();
   readonly #failed: FailedAttempt[] = [];
-  #clientReservation: Reservation | null = null;
+  readonly #clientTokens = new ClientTokens();
+  #refusedBy: WaybillError | null = null;
   #deadline: TotalDeadline | null = null;
   #attempts = 0;
   #origin: AnswerOrigin = { provider: null, model: null, attempts: 0, limits: [] };
@@ -87,7 +89,7 @@ export class Journey {
         return life.signal;
       },
     };
-    this.#clientReservation = this.#parts.limiter.tryReserve(ask) ?? (await this.#parts.limiter.reserve(ask));
+    this.#clientTokens.take(this.#parts.limiter.tryReserve(ask) ?? (await this.#parts.limiter.reserve(ask)));
     this.#deadline = new TotalDeadline(life, first.timeouts.totalMs);
   }
 
@@ -110,18 +112,33 @@ export class Journey {
     const { retry } = this.#parts.policy;
     // One attempt is kept back for each target not yet tried.
     const mayTry = () => this.#attempts < Math.max(retry.maxAttempts - untried, this.#attempts === 0 ? 1 : 0);
+    const prepared = this.#prepare(target);
+    if (prepared === null) return null;
     let first = true;
     for (let retries = 0; first || mayTry(); retries += 1) {
       if (this.#attempts >= retry.maxAttempts) return null;
       first = false;
       const lease = await this.#lease(target, untried);
       if (lease === null) return null;
-      const { result, call } = await this.#attempt(target, lease);
+      const { result, call } = await this.#attempt(target, lease, prepared);
       if (result.kind !== 'failed') return this.#deliver(result, call);
       const verdict = this.#failedAttempt(result, call);
       if (!(await this.#goOn(verdict, target, untried, retries, mayTry))) return null;
     }
     return null;
+  }
+
+  /** What is to be sent to the target; null when its adapter cannot do what is asked, and others may. */
+  #prepare(target: Target): (Prepared & { upstream: UpstreamTarget }) | null {
+    try {
+      const upstream = this.#expectation.bounded(target);
+      return { ...prepare(this.#request, target, upstream), upstream };
+    } catch (error) {
+      if (!(error instanceof WaybillError)) throw error;
+      this.#refusedBy = error;
+      this.#record.passedOver(target, error.message);
+      return null;
+    }
   }
 
   /** Carries a verdict out: waits where it says so; false when this target is not to be tried again. */
@@ -194,9 +211,13 @@ export class Journey {
     }
   }
 
-  async #attempt(target: Target, lease: Lease): Promise<{ result: AttemptResult; call: Call }> {
+  async #attempt(
+    target: Target,
+    lease: Lease,
+    prepared: Prepared & { upstream: UpstreamTarget },
+  ): Promise<{ result: AttemptResult; call: Call }> {
     const { clock, client, limiter } = this.#parts;
-    const call = this.#open(target, lease);
+    const call = this.#open(target, lease, prepared);
     let isIntended = false;
     try {
       await this.#record.intend(call.plan, this.#expectation.heldFor(target));
@@ -205,16 +226,15 @@ export class Journey {
       for (const stated of result.stated) limiter.observe(keyScope(lease.key), stated);
       return { result, call };
     } catch (error) {
-      if (!isIntended) call.giveBack();
-      else if (error instanceof WaybillError) {
-        call.settle({ kind: 'failed', failure: notSentFailure(error), report: null }, null);
-      } else call.settle({ kind: 'abandoned', ...abandonmentOf(error) }, null);
+      this.#parts.health.abandonProbe(target.id);
+      if (isIntended) call.settle({ kind: 'abandoned', ...abandonmentOf(error) }, null);
+      else call.giveBack();
       throw error;
     }
   }
 
   /** Takes the worst case out of the budget; what was leased is given back when it does not fit. */
-  #open(target: Target, lease: Lease): Call {
+  #open(target: Target, lease: Lease, prepared: Prepared & { upstream: UpstreamTarget }): Call {
     const { clock, policy, budgets } = this.#parts;
     const { id } = this.#request.client;
     try {
@@ -225,7 +245,9 @@ export class Journey {
       const plan: AttemptPlan = {
         request: this.#request,
         target,
-        upstream: this.#expectation.bounded(target),
+        upstream: prepared.upstream,
+        prepared,
+        counted: () => this.#expectation.countedFor(target),
         key: lease.key,
         reservation: lease.reservation,
         attempt: this.#attempts,
@@ -233,8 +255,7 @@ export class Journey {
         firstByteMs: Math.min(policy.retry.timeoutMs, target.timeouts.firstByteMs),
         input: this.#expectation.input,
       };
-      const clientReservation = this.#clientReservation;
-      return new Call({ plan, parts: this.#parts, record: this.#record, hold, clientReservation });
+      return new Call({ plan, parts: this.#parts, record: this.#record, hold, clientTokens: this.#clientTokens });
     } catch (error) {
       lease.reservation.settle(0, false);
       lease.reservation.release();
@@ -248,6 +269,8 @@ export class Journey {
     const verdict = target.adapter.classify?.(failure) ?? defaultVerdict(failure);
     target.keys.report(key.id, verdict, failure.message);
     if (verdict.action === 'retry') this.#parts.health.record(target.id, { ok: false, firstByteMs: null });
+    // Whoever says what is wrong with a request, or with a key, is alive.
+    else this.#parts.health.proofOfLife(target.id);
     this.#failed.push({ failure, verdict });
     call.settle({ kind: 'failed', failure, report: result.report }, result.firstByteAt, failure.message);
     return verdict;
@@ -273,8 +296,7 @@ export class Journey {
   }
 
   #land(): void {
-    this.#clientReservation?.release();
-    this.#clientReservation = null;
+    this.#clientTokens.release();
     this.#deadline?.clear();
   }
 
@@ -289,6 +311,7 @@ export class Journey {
   }
 
   #exhausted(plan: Plan): WaybillError {
+    if (this.#failed.length === 0 && this.#refusedBy !== null) return this.#refusedBy;
     const waits = plan.candidates.map(({ target }) => {
       const keys = target.keys.readyInMs();
       return keys === null ? null : Math.max(keys, this.#parts.health.retryInMs(target.id));
@@ -313,7 +336,10 @@ export class Journey {
           : this.#attempts === 0 || !this.#record.hasAttempts()
             ? 'refused'
             : 'failed';
-    await this.#record.endQuietly({ outcome, status: error.status, errorCode: error.code });
+    // 499, as proxies write it: nobody was there to be told of a fault.
+    const status = cause instanceof ClientGoneError ? 499 : error.status;
+    const errorCode = cause instanceof ClientGoneError ? 'client_gone' : error.code;
+    await this.#record.endQuietly({ outcome, status, errorCode });
     const limits = this.#parts.limiter.snapshot(this.#request.client.limits);
     return Object.assign(error, { origin: { ...this.#origin, limits } });
   }

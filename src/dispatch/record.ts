@@ -52,6 +52,11 @@ export class Record {
     this.#decision?.excluded.push({ provider: target.providerId, model: target.model, reason });
   }
 
+  /** Of all attempts so far; null when one of them is unknown. */
+  get costNanoUsd(): NanoUsd | null {
+    return this.#costNanoUsd;
+  }
+
   /** True once an attempt's intent is durable. */
   hasAttempts(): boolean {
     return this.#intended > 0;

@@ -124,6 +124,11 @@ export interface LedgerReader {
   getRequest(inferenceId: string): RequestDetail | null;
   /** What settled requests cost, by id; those that are unknown, under way, unpriced or filtered out are left out. */
   costsOf(ids: readonly string[], filter: CostsFilter): Map<string, NanoUsd>;
+  /**
+   * What was held for a client's calls whose cost is unknown, since an instant (epoch milliseconds; null: ever). No
+   * report counts it as cost; a budget has to.
+   */
+  heldOfUnpriced(client: string, from: number | null): NanoUsd;
   close(): void;
 }
 

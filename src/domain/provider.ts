@@ -72,7 +72,10 @@ export interface AnswerFault {
   message: string;
 }
 
-export type AnswerOutcome = { ok: true; answer: TaskAnswer } | { ok: false; fault: AnswerFault };
+export type AnswerOutcome =
+  | { ok: true; answer: TaskAnswer }
+  /** A failed answer may still have reported what it used, and then costs that. */
+  | { ok: false; fault: AnswerFault; usage: UsageReport | null };
 
 /** What one event of a stream gives. */
 export type StreamStep =
@@ -110,6 +113,7 @@ export interface StreamReader {
 
 /** The code of one adapter for one task: pure functions, after Hugging Face's helper pattern. */
 export interface TaskHelper {
+  /** @throws WaybillError invalid_request for a model's name that cannot be part of a path */
   makeRoute(request: TaskRequest, target: UpstreamTarget): UpstreamRoute;
   /** Headers beside authentication, content type and the target's own. */
   prepareHeaders?(request: TaskRequest, target: UpstreamTarget): HeaderFields;

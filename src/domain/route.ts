@@ -98,6 +98,10 @@ export interface TargetHealth {
   /** Takes the one probe an open breaker lets through; false when it is not due or taken. */
   tryProbe(targetId: string): boolean;
   record(targetId: string, outcome: { ok: boolean; firstByteMs: number | null }): void;
+  /** The target answered, if only to refuse: closes its breaker. The averages learn nothing from it. */
+  proofOfLife(targetId: string): void;
+  /** The call that took the probe ended without telling anything: the next may take it at once. */
+  abandonProbe(targetId: string): void;
   snapshot(targetId: string): {
     state: 'closed' | 'open' | 'half-open';
     errorRate: number;

@@ -2,6 +2,7 @@ import type { UpstreamFailure } from './failure.js';
 import type { Lifeline } from './lifeline.js';
 import type { StatedLimit } from './limit.js';
 import type { HeaderFields, Payload, UpstreamRoute } from './provider.js';
+import type { UsageReport } from './usage.js';
 
 /** One HTTP call to a provider. */
 export interface UpstreamCall {
@@ -38,7 +39,8 @@ export interface UpstreamResponse {
 
 export type UpstreamResult =
   | { ok: true; response: UpstreamResponse }
-  | { ok: false; failure: UpstreamFailure; stated: readonly StatedLimit[] };
+  /** `report`: what the error's own body says was used; null when it says nothing. */
+  | { ok: false; failure: UpstreamFailure; report: UsageReport | null; stated: readonly StatedLimit[] };
 
 /** The only way to a provider. */
 export interface UpstreamClient {

@@ -48,7 +48,8 @@ export async function readJsonBody(req: IncomingMessage, limitBytes: number): Pr
   // Decoding would put a replacement character where the client had something else, and send that on.
   if (!isUtf8(body)) throw unreadable("The request's body is not valid UTF-8.");
   try {
-    return parseJsonBody(body.toString('utf8'));
+    // Some clients send a byte order mark, which a reader may ignore (RFC 8259, section 8.1).
+    return parseJsonBody(body.toString('utf8').replace(/^\ufeff/, ''));
   } catch (error) {
     if (error instanceof JsonTextError) throw unreadable(`The request's body is refused: ${error.message}.`, error);
     throw error;

@@ -10,13 +10,10 @@ export interface RequestState {
 
 export type HttpContext = ParameterizedContext<RequestState>;
 
-/** The key a client presents: `Authorization: Bearer …`, or `x-api-key`. */
+/** The key a client presents: `Authorization: Bearer …`, else `x-api-key`. A proxy's own `Authorization` hides neither. */
 export function presentedKey(ctx: HttpContext): string | null {
-  const { authorization } = ctx.req.headers;
-  if (authorization !== undefined) {
-    const match = /^Bearer +(.+)$/i.exec(authorization);
-    return match?.[1]?.trim() ?? null;
-  }
+  const bearer = /^Bearer +(.+)$/i.exec(ctx.req.headers.authorization ?? '')?.[1]?.trim();
+  if (bearer !== undefined && bearer !== '') return bearer;
   const key = ctx.req.headers['x-api-key'];
   return typeof key === 'string' ? key : null;
 }

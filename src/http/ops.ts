@@ -1,7 +1,8 @@
 import { WaybillError } from '../domain/errors.js';
 import type { Secret } from '../domain/secret.js';
 import { requireAdmin } from './admin/auth.js';
-import { type HttpContext, isLoopback } from './context.js';
+import type { HttpContext } from './context.js';
+import { type LocalAccess, notLocal } from './local.js';
 
 export interface OpsParts {
   /** Empty when ready; else why not. */
@@ -9,6 +10,7 @@ export interface OpsParts {
   generation: number;
   adminKey: Secret | null;
   metricsPublic: boolean;
+  local: LocalAccess;
   metrics: { metricsText(): Promise<string>; contentType: string };
 }
 
@@ -30,8 +32,8 @@ export function ready(parts: () => OpsParts) {
 /** The Prometheus page: open on loopback, behind the admin key elsewhere unless it is public. */
 export function metricsPage(parts: () => OpsParts) {
   return async (ctx: HttpContext): Promise<void> => {
-    const { metrics, metricsPublic, adminKey } = parts();
-    if (!metricsPublic && !isLoopback(ctx)) requireAdmin(ctx, adminKey);
+    const { metrics, metricsPublic, adminKey, local } = parts();
+    if (!metricsPublic && notLocal(ctx, local) !== null) requireAdmin(ctx, adminKey, local);
     const text = await metrics.metricsText();
     ctx.set('content-type', metrics.contentType);
     ctx.body = text;

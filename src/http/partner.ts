@@ -1,13 +1,12 @@
-import type { ClientDirectory } from '../domain/client.js';
 import { WaybillError } from '../domain/errors.js';
 import type { Secret } from '../domain/secret.js';
 import type { JsonObject } from '../domain/task.js';
 import { isAdmin } from './admin/auth.js';
 import { readJsonBody } from './body.js';
-import { type HttpContext, presentedKey } from './context.js';
+import type { HttpContext } from './context.js';
+import { type CallerParts, callerOf } from './local.js';
 
-export interface PartnerParts {
-  directory: ClientDirectory;
+export interface PartnerParts extends CallerParts {
   adminKey: Secret | null;
   bodyLimitBytes: number;
   hasProvider: (id: string) => boolean;
@@ -22,7 +21,7 @@ export interface PartnerParts {
 export function billing(parts: () => PartnerParts, providerOf: (ctx: HttpContext) => string | null) {
   return async (ctx: HttpContext): Promise<void> => {
     const current = parts();
-    const client = isAdmin(ctx, current.adminKey) ? null : current.directory.identify(presentedKey(ctx)).id;
+    const client = isAdmin(ctx, current.adminKey) ? null : callerOf(ctx, current).id;
     const provider = providerOf(ctx);
     if (provider !== null && !current.hasProvider(provider)) {
       throw new WaybillError('not_found', { message: `There is no provider \`${provider}\` here.` });

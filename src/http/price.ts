@@ -1,4 +1,3 @@
-import type { ClientDirectory } from '../domain/client.js';
 import { WaybillError } from '../domain/errors.js';
 import { Lifeline } from '../domain/lifeline.js';
 import { type Pricer, quotesToJson } from '../domain/quote.js';
@@ -7,11 +6,11 @@ import { parseJsonBody } from '../wire/json-text.js';
 import { OPENAI_ENDPOINTS, openAiEndpoint } from '../wire/openai-endpoint.js';
 import { openTaskRequest } from '../wire/openai-request.js';
 import { readJsonBody } from './body.js';
-import { type HttpContext, presentedKey } from './context.js';
+import type { HttpContext } from './context.js';
+import { type CallerParts, callerOf } from './local.js';
 import { routedRequest } from './routed.js';
 
-export interface PriceParts {
-  directory: ClientDirectory;
+export interface PriceParts extends CallerParts {
   pricer: Pricer;
   bodyLimitBytes: number;
 }
@@ -19,8 +18,9 @@ export interface PriceParts {
 /** `POST /v1/price`: where a request would go and what it would cost there. Nothing is sent, nothing written. */
 export function priceRequest(parts: () => PriceParts) {
   return async (ctx: HttpContext): Promise<void> => {
-    const { directory, pricer, bodyLimitBytes } = parts();
-    const client = directory.identify(presentedKey(ctx));
+    const current = parts();
+    const { pricer, bodyLimitBytes } = current;
+    const client = callerOf(ctx, current);
     const body = await readJsonBody(ctx.req, bodyLimitBytes);
     const { task, path } = endpointOf(body);
     const ask = openTaskRequest(task, innerRequest(body));

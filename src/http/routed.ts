@@ -1,4 +1,4 @@
-import type { Client, ClientDirectory } from '../domain/client.js';
+import type { Client } from '../domain/client.js';
 import type { Dispatcher, RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { Idempotency } from '../domain/idempotency.js';
@@ -6,8 +6,9 @@ import type { Lifeline } from '../domain/lifeline.js';
 import type { TaskRequest } from '../domain/task.js';
 import { openTaskRequest } from '../wire/openai-request.js';
 import { readJsonBody } from './body.js';
-import { type HttpContext, presentedKey } from './context.js';
+import type { HttpContext } from './context.js';
 import { dispatchOnce, idempotencyKey } from './idempotent.js';
+import { type CallerParts, callerOf } from './local.js';
 import { replyWithBody, StreamReply } from './reply.js';
 
 const MAX_TAGS = 16;
@@ -16,8 +17,7 @@ const MAX_TAG_CHARACTERS = 128;
 const MAX_MODEL_CHARACTERS = 512;
 
 /** What the routed endpoints need; of the configuration that is current when the request arrives. */
-export interface RoutedParts {
-  directory: ClientDirectory;
+export interface RoutedParts extends CallerParts {
   dispatcher: Dispatcher;
   idempotency: Idempotency;
   bodyLimitBytes: number;
@@ -35,7 +35,8 @@ export interface UnderWay {
 /** One OpenAI-dialect endpoint: identify, read, validate, dispatch, reply. */
 export function routedEndpoint(task: 'chat' | 'completion' | 'embedding', endpoint: string, parts: () => RoutedParts) {
   return async (ctx: HttpContext): Promise<void> => {
-    const { directory, dispatcher, idempotency, bodyLimitBytes, underWay } = parts();
+    const current = parts();
+    const { dispatcher, idempotency, bodyLimitBytes, underWay } = current;
     const life = underWay.enter();
     let isHandled = false;
     let isClosed = false;
@@ -49,7 +50,7 @@ export function routedEndpoint(task: 'chat' | 'completion' | 'embedding', endpoi
       leaveWhenOver();
     });
     try {
-      const client = directory.identify(presentedKey(ctx));
+      const client = callerOf(ctx, current);
       const key = idempotencyKey(ctx);
       const body = await readJsonBody(ctx.req, bodyLimitBytes);
       const ask = openTaskRequest(task, body);

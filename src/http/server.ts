@@ -95,8 +95,8 @@ export function createHttpApp(options: HttpOptions): Koa<RequestState> {
 
 function addAdminRoutes(router: Router<RequestState>, current: () => HttpParts): void {
   const guarded = (handle: (ctx: HttpContext, admin: AdminParts) => Promise<void> | void) => (ctx: HttpContext) => {
-    const { admin, adminKey } = current();
-    requireAdmin(ctx, adminKey);
+    const { admin, adminKey, local } = current();
+    requireAdmin(ctx, adminKey, local);
     return handle(ctx, admin);
   };
   const get = (path: string, handle: Parameters<typeof guarded>[0]) => router.get(`${ADMIN}${path}`, guarded(handle));

@@ -131,7 +131,10 @@ export class GroupCommit {
     for (const [index, waiting] of batch.entries()) {
       const error = results[index] ?? null;
       if (error === null) waiting.resolve();
-      else waiting.reject(this.#wrongEntry(error, waiting.entry));
+      else {
+        this.#forget(waiting.entry);
+        waiting.reject(this.#wrongEntry(error, waiting.entry));
+      }
     }
   }
 
@@ -139,10 +142,16 @@ export class GroupCommit {
   #turnDown(batch: readonly Waiting[], cause: unknown): void {
     if (cause !== null) this.#failed(cause);
     for (const { entry, reject } of batch) {
+      this.#forget(entry);
       const settlement = settlementOf(entry);
       if (settlement !== null) this.#owed.push(settlement);
       reject(unavailable('the ledger cannot be written at the moment', cause));
     }
+  }
+
+  /** A request whose intent was not written is not under way. */
+  #forget(entry: LedgerEntry): void {
+    if (entry.request !== undefined && entry.requestSettlement === undefined) this.#open -= 1;
   }
 
   /** True when nothing is owed any more. */

@@ -16,7 +16,7 @@ export function neverFits(ask: LimitAsk): LimitWaitError {
     reason: 'never-fits',
     retryAfterMs: null,
     scopeId: lacking?.id ?? ask.queue,
-    message: `A request of ${ask.tokens} tokens is larger than the whole limit of ${lacking?.id ?? ask.queue}.`,
+    message: `A request of ${ask.tokens} tokens is larger than the whole limit of ${nameOf(lacking?.id ?? ask.queue)}.`,
   });
 }
 
@@ -25,7 +25,7 @@ export function tooLong(ask: LimitAsk, expected: Expected, now: number): LimitWa
     reason: 'too-long',
     retryAfterMs: expected.at > now ? Math.ceil(expected.at - now) : UNKNOWN_WAIT_MS,
     scopeId: expected.scopeId,
-    message: `The limits of ${expected.scopeId} leave no room within ${ask.maxWaitMs} ms.`,
+    message: `The limits of ${nameOf(expected.scopeId)} leave no room within ${ask.maxWaitMs} ms.`,
   });
 }
 
@@ -34,7 +34,7 @@ export function queueFull(ask: LimitAsk, expected: Expected, now: number): Limit
     reason: 'queue-full',
     retryAfterMs: expected.at > now ? Math.ceil(expected.at - now) : UNKNOWN_WAIT_MS,
     scopeId: expected.scopeId,
-    message: `Too many requests wait already, the last for ${ask.queue}.`,
+    message: 'Too many requests wait for room already.',
   });
 }
 
@@ -44,8 +44,13 @@ export function outOfRoom(ask: LimitAsk, cause: Error): LimitWaitError {
     reason: 'too-long',
     retryAfterMs: UNKNOWN_WAIT_MS,
     scopeId: ask.queue,
-    message: `The wait for ${ask.queue} outlasted ${ask.maxWaitMs} ms.`,
+    message: `The wait for room outlasted ${ask.maxWaitMs} ms.`,
   });
   error.cause = cause;
   return error;
+}
+
+/** What a client is told of a scope: its own it knows, the ids of keys and entries are none of its business. */
+function nameOf(scopeId: string): string {
+  return scopeId.startsWith('client:') ? 'this API key' : 'the provider';
 }

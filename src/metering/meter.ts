@@ -58,7 +58,8 @@ export function createMeter(options: { calibration?: Calibration; clock?: Clock;
         // ASCII is a quarter of a token a letter; each byte beyond counts twice, as other alphabets take more tokens.
         quarters += 2 * Buffer.byteLength(text) - text.length;
       }
-      return Math.ceil(quarters / BYTES_PER_TOKEN) + input.tokens + framingOf(input);
+      // No text is less than a token, however short.
+      return Math.max(Math.ceil(quarters / BYTES_PER_TOKEN), input.texts.length) + input.tokens + framingOf(input);
     },
 
     measure({ subject, report, input, outputTexts, interrupted }) {

@@ -20,7 +20,13 @@ interface TargetState {
 /** How much the newest attempt counts in a decayed average. */
 const DECAY = 0.2;
 
-/** One breaker and the decayed averages of every target. A probe that never reports is given up after `openMs`. */
+/** With an entry that lists no models, callers choose the names of targets: more than this many are not kept. */
+const MAX_STATES = 10_000;
+
+/**
+ * One breaker and the decayed averages of every target. A probe that never reports is given up after `openMs`.
+ * Of more than 10,000 targets the ones untouched longest are forgotten, those with a call under way last.
+ */
 export function createTargetHealth({
   clock,
   settings,
@@ -31,12 +37,38 @@ export function createTargetHealth({
   const states = new Map<string, TargetState>();
 
   function stateOf(id: string): TargetState {
-    let state = states.get(id);
-    if (state === undefined) {
-      state = { failedAt: [], openUntil: null, probing: false, firstByteMs: null, errorRate: 0, underWay: 0 };
-      states.set(id, state);
+    const known = states.get(id);
+    if (known !== undefined) {
+      // A Map keeps the order of insertion: the oldest untouched stands first.
+      states.delete(id);
+      states.set(id, known);
+      return known;
     }
+    if (states.size >= MAX_STATES) forgetOldestIdle();
+    const state: TargetState = {
+      failedAt: [],
+      openUntil: null,
+      probing: false,
+      firstByteMs: null,
+      errorRate: 0,
+      underWay: 0,
+    };
+    states.set(id, state);
     return state;
+  }
+
+  function forgetOldestIdle(): void {
+    for (const [id, { underWay }] of states) {
+      if (underWay > 0) continue;
+      states.delete(id);
+      return;
+    }
+  }
+
+  function close(state: TargetState): void {
+    state.failedAt.length = 0;
+    state.openUntil = null;
+    state.probing = false;
   }
 
   return {
@@ -76,9 +108,7 @@ export function createTargetHealth({
           state.firstByteMs === null ? firstByteMs : state.firstByteMs + DECAY * (firstByteMs - state.firstByteMs);
       }
       if (ok) {
-        state.failedAt.length = 0;
-        state.openUntil = null;
-        state.probing = false;
+        close(state);
         return;
       }
       const { failures, windowMs, openMs } = settings();
@@ -89,6 +119,16 @@ export function createTargetHealth({
         state.probing = false;
         state.failedAt.length = 0;
       }
+    },
+    proofOfLife(id) {
+      const state = states.get(id);
+      if (state !== undefined) close(state);
+    },
+    abandonProbe(id) {
+      const state = states.get(id);
+      if (state === undefined || !state.probing) return;
+      state.probing = false;
+      state.openUntil = clock.now();
     },
     snapshot(id) {
       const state = states.get(id);

@@ -1,8 +1,10 @@
+import { isUtf8 } from 'node:buffer';
 import { promisify } from 'node:util';
-import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
 import { type Dispatcher, Pool } from 'undici';
 import type { Clock } from '../domain/ports.js';
 import type { HeaderFields } from '../domain/provider.js';
+import type { JsonObject } from '../domain/task.js';
 import {
   UpstreamBrokenError,
   type UpstreamCall,
@@ -10,6 +12,8 @@ import {
   type UpstreamResponse,
   type UpstreamResult,
 } from '../domain/upstream.js';
+import type { UsageReport } from '../domain/usage.js';
+import { parseOpenAiUsage } from '../wire/openai-usage.js';
 import { failureFromError, failureFromStatus } from './failure.js';
 import { readStatedLimits } from './retry-after.js';
 
@@ -19,11 +23,14 @@ const HIGH_WATER_BYTES = 256 * 1024;
 const MAX_ERROR_BYTES = 256 * 1024;
 const KEEP_ALIVE_MS = 30_000;
 
-const decompress: Record<string, (body: Buffer) => Promise<Buffer>> = {
-  gzip: promisify<Buffer, Buffer>(gunzip),
-  'x-gzip': promisify<Buffer, Buffer>(gunzip),
-  deflate: promisify<Buffer, Buffer>(inflate),
-  br: promisify<Buffer, Buffer>(brotliDecompress),
+/** A few bytes can unpack to gigabytes: every call says how many it takes. */
+type Unpack = (body: Buffer, bound: Required<Pick<ZlibOptions, 'maxOutputLength'>>) => Promise<Buffer>;
+
+const decompress: Record<string, Unpack> = {
+  gzip: promisify(gunzip) as Unpack,
+  'x-gzip': promisify(gunzip) as Unpack,
+  deflate: promisify(inflate) as Unpack,
+  br: promisify(brotliDecompress) as Unpack,
 };
 
 /**
@@ -67,7 +74,7 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
       await exchange.started;
     } catch (error) {
       if (call.life.isEnded) throw call.life.reason;
-      return { ok: false, failure: failureFromError(error, { secrets: call.secrets }), stated: [] };
+      return { ok: false, failure: failureFromError(error, { secrets: call.secrets }), report: null, stated: [] };
     }
     const stated = readStatedLimits(exchange.headers, clock.now());
     if (exchange.status >= 200 && exchange.status < 300)
@@ -82,6 +89,7 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
         secrets: call.secrets,
         now: clock.now(),
       }),
+      report: usageIn(body),
       stated,
     };
   }
@@ -126,8 +134,9 @@ function responseOf(exchange: Exchange, call: UpstreamCall, stated: UpstreamResp
       const decode = decompress[exchange.headers['content-encoding']?.toLowerCase() ?? ''];
       if (decode === undefined) return body;
       try {
-        return await decode(body);
+        return await decode(body, { maxOutputLength: maxBytes });
       } catch (error) {
+        if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
         throw new UpstreamBrokenError(failureFromError(error, { secrets: call.secrets }), { cause: error });
       }
     },
@@ -168,7 +177,26 @@ async function errorBody(exchange: Exchange, call: UpstreamCall): Promise<Buffer
   }
   const body = Buffer.concat(parts, size);
   const decode = decompress[exchange.headers['content-encoding']?.toLowerCase() ?? ''];
-  return decode === undefined ? body : decode(body).catch(() => body);
+  if (decode === undefined) return body;
+  try {
+    return await decode(body, { maxOutputLength: MAX_ERROR_BYTES });
+  } catch {
+    // Plain text with a wrong header still says something; packed bytes that do not unpack, or not within bounds, do not.
+    return isUtf8(body) ? body : Buffer.alloc(0);
+  }
+}
+
+/** What an error's body reports as used; null for a body that is no JSON object with a usage. */
+function usageIn(body: Buffer): UsageReport | null {
+  if (!body.includes('"usage"')) return null;
+  try {
+    const value: unknown = JSON.parse(body.toString('utf8'));
+    if (typeof value !== 'object' || value === null) return null;
+    return parseOpenAiUsage((value as JsonObject)['usage']);
+  } catch {
+    // No JSON, or cut at its bound: it reports nothing that can be relied on.
+    return null;
+  }
 }
 
 function splitUrl(url: string): { origin: string; path: string } {

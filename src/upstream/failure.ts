@@ -26,10 +26,10 @@ const TIMEOUT_CODES = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'
 /** Certificates and TLS alerts: the connection never came to be. */
 const TLS_CODE = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH)/;
 /** Bytes that are no answer: HTTP that does not parse, a compressed body that does not unpack. */
-const MALFORMED_CODE = /^(HPE_|Z_|ERR_BROTLI_|UND_ERR_HEADERS_OVERFLOW)/;
+const MALFORMED_CODE = /^(HPE_|Z_|ERR_BROTLI_|ERR_BUFFER_TOO_LARGE|ERR_STRING_TOO_LONG|UND_ERR_HEADERS_OVERFLOW)/;
 
 /**
- * An answer with an error status. `x-error-message` and `x-error-code` (Hugging Face's router) stand in for a body that
+ * An answer with an error status, or with a redirect, which is no answer at all. `x-error-message` and `x-error-code` (Hugging Face's router) stand in for a body that
  * says nothing.
  */
 export function failureFromStatus(answer: {
@@ -43,9 +43,13 @@ export function failureFromStatus(answer: {
   const { status, headers, secrets } = answer;
   // Before it is read, too: a message is cut at its bound, and half a key is still too much.
   const info = readErrorBody(scrub(answer.body.toString('utf8'), secrets));
-  const message = info.message || headers['x-error-message'] || `the provider answered ${status} and said no more`;
+  const isElsewhere = status >= 300 && status < 400;
+  const message = isElsewhere
+    ? redirectMessage(status, headers['location'])
+    : info.message || headers['x-error-message'] || `the provider answered ${status} and said no more`;
   return {
-    kind: 'status',
+    // A status that is neither an answer nor an error is nothing a client can act on.
+    kind: isElsewhere ? 'malformed' : 'status',
     status,
     code: cleaned(info.code ?? headers['x-error-code'] ?? null, secrets),
     param: cleaned(info.param, secrets),
@@ -56,6 +60,15 @@ export function failureFromStatus(answer: {
     shouldRetry: toBoolean(headers['x-should-retry']),
     sent: true,
   };
+}
+
+/** Names the host only: what follows it may hold a signature or a key. */
+function redirectMessage(status: number, location: string | undefined): string {
+  const host = /^(?:https?:)?\/\/(?:[^/?#]*@)?([^/?#]+)/i.exec(location ?? '')?.[1];
+  if (host !== undefined) return `the provider redirects to ${host} (${status}); redirects are not followed`;
+  return location === undefined
+    ? `the provider answered ${status}, which is no answer`
+    : `the provider redirects (${status}); redirects are not followed`;
 }
 
 /** A call that got no answer, or an answer that broke. */

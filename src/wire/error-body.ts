@@ -42,7 +42,7 @@ export function readErrorBody(text: string): ErrorInfo {
 /** The same for an error that is parsed already. */
 export function readErrorValue(value: unknown): ErrorInfo {
   const info = read(value, 0);
-  if (info.message === '' && value !== null && typeof value === 'object') info.message = JSON.stringify(value);
+  if (info.message === '' && !isSilent(value)) info.message = JSON.stringify(value);
   info.message = bounded(info.message);
   return info;
 }
@@ -155,6 +155,12 @@ function toText(value: unknown): string | null {
 
 function nonEmpty(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
+}
+
+/** True where nothing is said, however many empty brackets are around it. */
+function isSilent(value: unknown, nesting = 0): boolean {
+  if (typeof value !== 'object' || value === null) return value === undefined || value === null || value === '';
+  return nesting <= MAX_NESTING && Object.values(value).every((member) => isSilent(member, nesting + 1));
 }
 
 function isObject(value: unknown): value is JsonObject {

@@ -46,7 +46,7 @@ export function statusFault(value: unknown): AnswerFault {
     code: info.code,
     type: info.type ?? info.errorType,
     param: info.param,
-    message: info.message,
+    message: info.message || 'the provider reported an error and said no more',
   };
 }
 

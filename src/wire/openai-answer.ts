@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import type { AnswerOutcome, UpstreamAnswer } from '../domain/provider.js';
 import type { JsonObject, TaskRequest } from '../domain/task.js';
 import { toEmbeddingFormat } from './embedding.js';
@@ -10,6 +11,8 @@ import { OutputCollector } from './output-collector.js';
 export interface OpenAiAnswerOptions {
   reasoningOutside: boolean;
 }
+
+export const TOO_LARGE = 'the provider’s answer is too large to be read';
 
 const ARGUMENTS = [
   ['choices', '*', 'message', 'tool_calls', '*', 'function', 'arguments'],
@@ -29,22 +32,23 @@ export function readOpenAiAnswer(
 ): AnswerOutcome {
   const split = splitEmbeddings(answer, request);
   if (split !== null) return split;
+  if (isBeyondText(answer)) return { ok: false, fault: malformed(TOO_LARGE), usage: null };
   const text = answerText(answer);
   const value = parseAnswer(text);
-  if (value === null) return { ok: false, fault: malformed(notJson(text)) };
+  if (value === null) return { ok: false, fault: malformed(notJson(text)), usage: null };
+  const raw = mentionsCost(value['usage']) ? scanMembers(text).get('usage') : undefined;
+  const usage = parseOpenAiUsage(value['usage'], {
+    reasoningOutside: options.reasoningOutside,
+    outputless: request.task === 'embedding',
+    ...(raw === undefined ? {} : { text: raw }),
+  });
   const fault = faultIn(value) ?? choiceFault(value) ?? shapeFault(value, request);
-  if (fault !== null) return { ok: false, fault };
-  const usage = value['usage'];
-  const raw = mentionsCost(usage) ? scanMembers(text).get('usage') : undefined;
+  if (fault !== null) return { ok: false, fault, usage };
   return {
     ok: true,
     answer: {
       body: request.task === 'embedding' ? withFormat(text, value, request) : withTextArguments(text, ARGUMENTS),
-      usage: parseOpenAiUsage(usage, {
-        reasoningOutside: options.reasoningOutside,
-        outputless: request.task === 'embedding',
-        ...(raw === undefined ? {} : { text: raw }),
-      }),
+      usage,
       outputTexts: () => {
         const collector = new OutputCollector();
         collector.add(value);
@@ -62,6 +66,11 @@ function splitEmbeddings(answer: UpstreamAnswer, request: TaskRequest): AnswerOu
   if (found === null) return null;
   const usage = parseOpenAiUsage(found.usage, { outputless: true, text: found.body.usage ?? '{}' });
   return { ok: true, answer: { body: found.body, usage, outputTexts: () => [] } };
+}
+
+/** True for an answer larger than any text can be. */
+export function isBeyondText(answer: UpstreamAnswer): boolean {
+  return answer.body.length > constants.MAX_STRING_LENGTH;
 }
 
 /** The answer's text without a byte order mark. */

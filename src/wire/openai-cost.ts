@@ -1,7 +1,7 @@
 import { formatUsdShort, type NanoUsd } from '../domain/money.js';
 import type { SplitBody } from '../domain/provider.js';
 import type { Task } from '../domain/task.js';
-import { type Count, totalInput, totalOutput, type Usage } from '../domain/usage.js';
+import { type Count, isCount, totalInput, totalOutput, type Usage } from '../domain/usage.js';
 import { editMembers, type MemberEdit, scanMembers, writeObject } from './json-text.js';
 
 /** What a request used and cost, to be written into its answer. */
@@ -73,9 +73,15 @@ function usageText(raw: string | null, charge: Charge): string {
         ];
   const given = raw?.startsWith('{') === true ? scanMembers(raw) : null;
   if (raw === null || given === null) return writeObject([...ourFigures(charge), ...sourceOf(charge), ...cost]);
-  // Beside what the provider gave, our own figures fill what it left out, and are named for what they are.
+  // Beside what the provider gave, our own figures fill what it left out, and are named for what they are. What is no
+  // count was not counted with either: the figures that were take its place, and its place in the total.
   const isOurs = charge.usage !== null && charge.usage.source !== 'reported';
-  const filled = isOurs ? ourFigures(charge).filter(([key]) => (given.get(key) ?? 'null') === 'null') : [];
+  const isFilled = (key: string) => {
+    const text = given.get(key) ?? 'null';
+    return text === 'null' ? isOurs : !isCount(JSON.parse(text));
+  };
+  const isPartFilled = isOurs && (isFilled('prompt_tokens') || isFilled('completion_tokens'));
+  const filled = ourFigures(charge).filter(([key]) => isFilled(key) || (key === 'total_tokens' && isPartFilled));
   const replaced = new Set(['cost_nano_usd', ...filled.map(([key]) => key)]);
   if (given.has('cost')) replaced.add('provider_cost');
   if (isOurs) replaced.add('source');

@@ -102,10 +102,21 @@ export function outputBound(request: TaskRequest): number | null {
 
 /** How many choices the request asks for: `n` of each prompt. */
 export function choiceCount(request: TaskRequest): number {
-  const { n, best_of: bestOf, prompt } = request.body.value;
+  const { n, best_of: bestOf } = request.body.value;
   const perPrompt = Math.max(typeof n === 'number' ? n : 1, typeof bestOf === 'number' ? bestOf : 1);
+  return perPrompt * promptCount(request);
+}
+
+function promptCount(request: TaskRequest): number {
+  const { prompt } = request.body.value;
   const isBatch = request.task === 'completion' && Array.isArray(prompt) && typeof prompt[0] !== 'number';
-  return perPrompt * (isBatch ? Math.max(1, prompt.length) : 1);
+  return isBatch ? Math.max(1, prompt.length) : 1;
+}
+
+/** How many choices the answer has: as many as `n` says of each prompt, of however many the provider made first. */
+export function answeredChoices(request: TaskRequest): number {
+  const { n } = request.body.value;
+  return Math.max(1, typeof n === 'number' ? n : 1) * promptCount(request);
 }
 
 /** What of a request is input to be counted. */

@@ -4,7 +4,7 @@ import type { UsageReport } from '../domain/usage.js';
 import { faultIn, malformed, statusFault } from './fault.js';
 import { editMembers, scanMembers, writeObject } from './json-text.js';
 import { mentionsCost, withTextArguments } from './openai-answer.js';
-import { choiceCount } from './openai-request.js';
+import { answeredChoices, choiceCount } from './openai-request.js';
 import { hasFigures, parseOpenAiUsage } from './openai-usage.js';
 import { OutputCollector } from './output-collector.js';
 
@@ -32,6 +32,8 @@ export class OpenAiStreamReader implements StreamReader {
   readonly #options: OpenAiStreamOptions;
   /** With several choices each chunk's index matters. */
   readonly #parsesAll: boolean;
+  /** Without an end mark, so many choices must have finished. */
+  readonly #expected: number;
   #hasContent = false;
   #isDone = false;
   readonly #seen = new Set<number>();
@@ -47,6 +49,7 @@ export class OpenAiStreamReader implements StreamReader {
   constructor(request: TaskRequest, options: OpenAiStreamOptions) {
     this.#options = options;
     this.#parsesAll = choiceCount(request) > 1;
+    this.#expected = answeredChoices(request);
     this.#object = request.task === 'completion' ? 'text_completion' : 'chat.completion.chunk';
   }
 
@@ -74,7 +77,7 @@ export class OpenAiStreamReader implements StreamReader {
 
   isFinished(): boolean {
     if (this.#isDone) return true;
-    return this.#finished.size > 0 && [...this.#seen].every((index) => this.#finished.has(index));
+    return this.#finished.size >= this.#expected && [...this.#seen].every((index) => this.#finished.has(index));
   }
 
   usage(): UsageReport | null {
@@ -107,13 +110,14 @@ export class OpenAiStreamReader implements StreamReader {
 
   #readChunk(value: JsonObject, data: string, name: string | null): StreamStep {
     const fault = name === null || name === 'error' || says(value['error']) ? faultIn(value, name) : null;
-    if (fault !== null) return { kind: 'fault', fault };
-    this.#identify(value);
     const { usage } = value;
     const choices = Array.isArray(value['choices']) ? value['choices'] : [];
     const hasUsage = typeof usage === 'object' && usage !== null;
+    if (fault === null) this.#identify(value);
+    // An error that says what was used costs that.
     if (hasUsage) this.#keepUsage(usage, data, choices.length === 0);
     else this.#keepGroqUsage(value);
+    if (fault !== null) return { kind: 'fault', fault };
     if (choices.length === 0) {
       // A named event beside the chunks (a ping, a status) has no meaning without its name.
       const isPassed = !hasUsage && (name === null || value['choices'] !== undefined);

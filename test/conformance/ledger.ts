@@ -8,6 +8,7 @@ import {
   aRequestEnd,
   aUsage,
   intentOf,
+  PRICE_1,
   START,
   settlementOf,
 } from './ledger-entries.js';
@@ -403,6 +404,38 @@ export function describeLedger(name: string, createStore: () => Promise<LedgerSt
       expect(list({ minCostNanoUsd: 5_000n })).toEqual(['b']);
       expect(list({ minCostNanoUsd: 5_001n })).toEqual([]);
       expect(list({ from: START + 1, to: START + 2 })).toEqual(['b']);
+    });
+
+    it('finds itself as it was written, recovered rows included, whoever asks and however many', async () => {
+      const first = await open('one');
+      await first.recordPrices([PRICE_1]);
+      await first.write(intentOf('done'));
+      await first.write(settlementOf('done'));
+      await first.write(intentOf('left'));
+      await first.close();
+      const second = await open('two');
+      const results = await Promise.all([second.verify(), second.verify()]);
+      for (const result of results) expect(result).toEqual({ ok: true, checked: 4, differences: [] });
+      expect((await second.verify()).ok).toBe(true);
+    });
+
+    it('refuses an attempt for a request that has ended, and counts an end that comes late', async () => {
+      const ledger = await open();
+      await ledger.recordPrices([PRICE_1]);
+      await ledger.write(intentOf('a'));
+      await ledger.write({ requestSettlement: aRequestEnd({ inferenceId: 'a', outcome: 'cancelled', status: 499 }) });
+      expect(ledger.reader().summarise(EVERYTHING).total).toMatchObject({ requests: 1, attempts: 1, costNanoUsd: 0n });
+      await expect(ledger.write({ attemptIntent: anAttempt({ inferenceId: 'a', attempt: 2 }) })).rejects.toMatchObject({
+        code: 'internal_error',
+      });
+      await ledger.write({ attemptSettlement: anAttemptEnd({ inferenceId: 'a', endedAt: START + 99 }) });
+      expect(ledger.reader().summarise(EVERYTHING).total).toMatchObject({
+        requests: 1,
+        attempts: 1,
+        costNanoUsd: 4_000n,
+        inputTokens: 10,
+      });
+      expect(await ledger.verify()).toMatchObject({ ok: true, differences: [] });
     });
 
     it('refuses writes once closed, and closing again does nothing', async () => {

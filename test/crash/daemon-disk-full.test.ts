@@ -52,8 +52,9 @@ describe.skipIf(!mounted)('a daemon on a disk of 8 MB (skipped where no tmpfs ca
         else refused = response;
       }
     }
-    expect(refused?.status).toBe(503);
-    expect(((await refused?.json()) as ErrorBody).error).toMatchObject({
+    if (refused === null) expect.unreachable('the disk was never full');
+    expect(refused.status).toBe(503);
+    expect(((await refused.json()) as ErrorBody).error).toMatchObject({
       type: 'server_error',
       code: 'ledger_unavailable',
     });

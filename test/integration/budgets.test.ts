@@ -38,7 +38,8 @@ const OUTPUT_PRICED = { input_token_cost: '0', output_token_cost: '0.000002' };
 
 function start(usd: string, budget: object = {}, rest: object = {}): Promise<void> {
   return startRouter([provider('a', upstream.url, { pricing: OUTPUT_PRICED, ...rest })], {
-    policy: { ...IMPATIENT, queue: { max_wait: '20s', max_length: 5_000 } },
+    // A busy machine is no failing provider.
+    policy: { retry: { ...IMPATIENT.retry, timeout: '60s' }, queue: { max_wait: '20s', max_length: 5_000 } },
     api_keys: [{ id: 'tester', key: CLIENT_KEY, budget: { usd, per: 'total', ...budget } }],
   }).then((started) => {
     daemon = started;
@@ -94,6 +95,22 @@ describe('a budget under load', () => {
     expect(await budgetNow()).toMatchObject({ spent_nano_usd: 0, held_nano_usd: 60_000 });
     daemon.kill('SIGKILL');
     await hanging;
+    await daemon.restart();
+    expect(await budgetNow()).toMatchObject({ spent_nano_usd: 60_000, held_nano_usd: 0 });
+  });
+});
+
+describe('a call of unknown cost', () => {
+  it('counts as it was held, after a restart too', async () => {
+    await start('0.001');
+    const usage = { prompt_tokens: 10, completion_tokens: 5, prompt_tokens_details: { cache_write_tokens: 3 } };
+    const body = JSON.stringify({ ...JSON.parse(answer().body as string), usage });
+    // No price for writing to a cache: the cost is unknown, and what was held for 30 tokens of output stands.
+    upstream.setScript([{ ...answer(), body }]);
+    expect((await ask(chatBody({ max_tokens: 30 }))).status).toBe(200);
+    expect(await budgetNow()).toMatchObject({ spent_nano_usd: 60_000, held_nano_usd: 0 });
+    daemon.kill('SIGTERM');
+    await daemon.waitForExit();
     await daemon.restart();
     expect(await budgetNow()).toMatchObject({ spent_nano_usd: 60_000, held_nano_usd: 0 });
   });

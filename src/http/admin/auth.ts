@@ -1,17 +1,19 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { WaybillError } from '../../domain/errors.js';
 import type { Secret } from '../../domain/secret.js';
-import { type HttpContext, isLoopback, presentedKey } from '../context.js';
+import { type HttpContext, presentedKey } from '../context.js';
+import { type LocalAccess, notLocal } from '../local.js';
 
 /**
  * Lets operators through: by the admin key, or from this machine where none is set.
  * @throws WaybillError invalid_api_key
  */
-export function requireAdmin(ctx: HttpContext, adminKey: Secret | null): void {
+export function requireAdmin(ctx: HttpContext, adminKey: Secret | null, local: LocalAccess): void {
   if (adminKey === null) {
-    if (isLoopback(ctx)) return;
+    const why = notLocal(ctx, local);
+    if (why === null) return;
     throw new WaybillError('invalid_api_key', {
-      message: 'No `server.admin_api_key` is set, so the admin API answers on loopback only.',
+      message: `No \`server.admin_api_key\` is set, so the admin API answers on loopback only: ${why}.`,
     });
   }
   if (!isAdmin(ctx, adminKey)) {

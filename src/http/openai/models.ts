@@ -1,11 +1,10 @@
-import type { ClientDirectory } from '../../domain/client.js';
 import { WaybillError } from '../../domain/errors.js';
 import { formatRatePerMillion, type NanoUsdPerMillion } from '../../domain/money.js';
 import type { ListedModel, Router, Target, TargetHealth } from '../../domain/route.js';
-import { type HttpContext, presentedKey } from '../context.js';
+import type { HttpContext } from '../context.js';
+import { type CallerParts, callerOf } from '../local.js';
 
-export interface ModelsParts {
-  directory: ClientDirectory;
+export interface ModelsParts extends CallerParts {
   router: Router;
   health: TargetHealth;
   /** Unix seconds of the configuration that offers the models. */
@@ -16,7 +15,7 @@ export interface ModelsParts {
 export function listModels(parts: () => ModelsParts) {
   return (ctx: HttpContext): void => {
     const current = parts();
-    const { access } = current.directory.identify(presentedKey(ctx));
+    const { access } = callerOf(ctx, current);
     ctx.body = { object: 'list', data: current.router.list(access).map((model) => modelObject(model, current)) };
   };
 }
@@ -25,7 +24,7 @@ export function listModels(parts: () => ModelsParts) {
 export function getModel(parts: () => ModelsParts, idOf: (ctx: HttpContext) => string) {
   return (ctx: HttpContext): void => {
     const current = parts();
-    const { access } = current.directory.identify(presentedKey(ctx));
+    const { access } = callerOf(ctx, current);
     const id = decoded(idOf(ctx));
     const model = current.router.list(access).find((listed) => listed.id === id);
     if (model === undefined) {

@@ -16,14 +16,26 @@ const OF_ATTEMPTS = `
   WHERE r.inference_id = ? AND r.outcome <> 'in_flight' AND (? IS NULL OR r.client = ?) AND a.provider = ?
   HAVING count(*) = count(a.cost_nano_usd)`;
 
+const HELD_OF_UNPRICED = `
+  SELECT CAST(coalesce(a.held_nano_usd, 0) AS TEXT)
+  FROM attempts a INDEXED BY attempts_unpriced JOIN requests r ON r.id = a.request_id
+  WHERE a.cost_nano_usd IS NULL AND a.outcome <> 'in_flight' AND r.client = ? AND r.received_at >= ?`;
+
 /** Prepared once; a look-up takes microseconds. */
 export class CostLookup {
   readonly #ofRequests: Statement<unknown[]>;
   readonly #ofAttempts: Statement<unknown[]>;
+  readonly #heldOfUnpriced: Statement<unknown[]>;
 
   constructor(db: Database) {
     this.#ofRequests = db.prepare<unknown[]>(OF_REQUESTS).pluck();
     this.#ofAttempts = db.prepare<unknown[]>(OF_ATTEMPTS).pluck();
+    this.#heldOfUnpriced = db.prepare<unknown[]>(HELD_OF_UNPRICED).pluck();
+  }
+
+  heldOfUnpriced(client: string, from: number | null): NanoUsd {
+    const held = this.#heldOfUnpriced.all(client, from ?? 0) as string[];
+    return held.reduce((sum, amount) => sum + BigInt(amount), 0n);
   }
 
   /** Ids that are unknown, foreign, under way or of unknown cost are left out. */

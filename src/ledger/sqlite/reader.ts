@@ -115,6 +115,11 @@ class SqliteReader implements LedgerReader {
     return this.#costs.costsOf(ids, filter);
   }
 
+  heldOfUnpriced(client: string, from: number | null): NanoUsd {
+    this.#costs ??= new CostLookup(this.#db);
+    return this.#costs.heldOfUnpriced(client, from);
+  }
+
   close(): void {
     this.#db.close();
   }

@@ -8,7 +8,7 @@ import { summarise, toCostRow } from './summarise.js';
 const HOUR_MS = 3_600_000;
 
 /** So many requests are looked at for their times. */
-const MAX_SAMPLES = 200_000;
+const MAX_SAMPLES = 50_000;
 /** So many are added up for steps that are no whole hours: a second or so in which nothing else is done. */
 const MAX_ADDED = 500_000;
 
@@ -33,7 +33,10 @@ type BucketRow = FigureRow & { bucket: number } & { [group: `g${number}`]: strin
 
 function fromRows(db: Database, query: SeriesQuery): SeriesPoint[] {
   if (requestsWithin(db, query) > MAX_ADDED) {
-    throw new QueryError('step', `too many requests for steps that are no whole hours (${MAX_ADDED} can be added up)`);
+    throw new QueryError(
+      'step',
+      `more than ${MAX_ADDED} requests, too many for such steps; take whole hours, such as 1h`,
+    );
   }
   const filters = filterConditions(costQuery(query), 'rows');
   const sql = `SELECT r.received_at / ? AS bucket, ${rawFigures(hasAdjustments(db))} FROM ${FACTS}

@@ -1,3 +1,4 @@
+import { WaybillError } from '../../domain/errors.js';
 import type { UpstreamFailure, Verdict } from '../../domain/failure.js';
 import type { ProviderAdapter, TaskHelper, UpstreamRoute, UpstreamTarget } from '../../domain/provider.js';
 import { openAiCompatible, openAiHelper } from '../openai-compatible.js';
@@ -62,13 +63,13 @@ export const huggingface: ProviderAdapter = {
 function featureExtractionRoute(target: UpstreamTarget): UpstreamRoute | null {
   const base = target.baseUrl.replace(/\/+$/, '');
   const host = hostOf(base);
-  const pipeline = `models/${encodeModel(target.providerModel)}/pipeline/feature-extraction`;
-  if (base.endsWith('/hf-inference')) return { method: 'POST', url: `${base}/${pipeline}` };
+  const pipeline = () => `models/${encodeModel(target.providerModel)}/pipeline/feature-extraction`;
+  if (base.endsWith('/hf-inference')) return { method: 'POST', url: `${base}/${pipeline()}` };
   if (host === ROUTER_HOST && /^(\/v1)?$/.test(base.slice(originOf(base).length))) {
-    return { method: 'POST', url: `${originOf(base)}/hf-inference/${pipeline}` };
+    return { method: 'POST', url: `${originOf(base)}/hf-inference/${pipeline()}` };
   }
   // The dead host is asked as written: what it answers says where to go.
-  if (host === DEAD_HOST) return { method: 'POST', url: `${originOf(base)}/${pipeline}` };
+  if (host === DEAD_HOST) return { method: 'POST', url: `${originOf(base)}/${pipeline()}` };
   return null;
 }
 
@@ -77,7 +78,15 @@ function classifyHuggingFace(failure: UpstreamFailure): Verdict | undefined {
   return failure.code === 'model_not_supported' ? { action: 'fall-back' } : undefined;
 }
 
+/**
+ * A model's name as part of a path. A name with `..` in it would lead to another path, with the operator's key.
+ * @throws WaybillError invalid_request
+ */
 function encodeModel(model: string): string {
+  const isStray = (segment: string) => segment === '' || segment === '.' || segment === '..';
+  if (model.split(/[/\\]/).some(isStray) || /[\ud800-\udfff]/u.test(model)) {
+    throw new WaybillError('invalid_request', { message: '`model`: this is no name of a model', param: 'model' });
+  }
   return model.split('/').map(encodeURIComponent).join('/');
 }
 

@@ -4,7 +4,7 @@ import type { TaskRequest } from '../../domain/task.js';
 import { toBase64 } from '../../wire/embedding.js';
 import { faultIn, malformed } from '../../wire/fault.js';
 import { arrayItems, writeObject } from '../../wire/json-text.js';
-import { answerText, notJson } from '../../wire/openai-answer.js';
+import { answerText, isBeyondText, notJson, TOO_LARGE } from '../../wire/openai-answer.js';
 import { poolingOf, toVectors } from './pooling.js';
 
 /** Members that OpenAI's request has and this one does not; the rest (`normalize`, `truncate`, …) is passed on. */
@@ -52,22 +52,25 @@ export function readFeatureExtraction(
   request: TaskRequest,
   target: UpstreamTarget,
 ): AnswerOutcome {
+  if (isBeyondText(answer)) return { ok: false, fault: malformed(TOO_LARGE), usage: null };
   const text = answerText(answer);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return { ok: false, fault: malformed(notJson(text)) };
+    return { ok: false, fault: malformed(notJson(text)), usage: null };
   }
   if (!Array.isArray(value)) {
     const fault = typeof value === 'object' && value !== null ? faultIn(value as Record<string, unknown>) : null;
-    return { ok: false, fault: fault ?? malformed('the provider’s answer is no array of vectors') };
+    return { ok: false, fault: fault ?? malformed('the provider’s answer is no array of vectors'), usage: null };
   }
   const { input } = request.body.value;
   const inputs = Array.isArray(input) ? input.length : 1;
   const vectors = toVectors(value, inputs, poolingOf(target.providerModel));
-  if (vectors === null)
-    return { ok: false, fault: malformed(`the provider’s answer has no vector for each of ${inputs} inputs`) };
+  if (vectors === null) {
+    const fault = malformed(`the provider’s answer has no vector for each of ${inputs} inputs`);
+    return { ok: false, fault, usage: null };
+  }
   const texts =
     request.body.value['encoding_format'] === 'base64' ? vectors.map(quoted) : vectorTexts(text, value, vectors);
   return { ok: true, answer: wrapped(texts, target.providerModel) };

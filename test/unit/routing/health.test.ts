@@ -71,6 +71,50 @@ describe('the breaker', () => {
     await clock.advance(60_000);
     expect(health.tryProbe('t')).toBe(true);
   });
+
+  it('is closed by a sign of life, which teaches the averages nothing', async () => {
+    const { clock, health } = aHealth();
+    for (let i = 0; i < 3; i += 1) health.record('t', FAILED);
+    const { errorRate } = health.snapshot('t');
+    await clock.advance(60_000);
+    expect(health.tryProbe('t')).toBe(true);
+    health.proofOfLife('t');
+    expect(health.snapshot('t')).toEqual({ state: 'closed', errorRate, firstByteMs: null, underWay: 0 });
+    health.record('t', FAILED);
+    health.record('t', FAILED);
+    expect(health.isOpen('t')).toBe(false);
+    health.proofOfLife('never asked');
+  });
+
+  it('gives an abandoned probe to the next call at once, and to one alone', async () => {
+    const { clock, health } = aHealth();
+    for (let i = 0; i < 3; i += 1) health.record('t', FAILED);
+    health.abandonProbe('t');
+    expect(health.retryInMs('t')).toBe(60_000);
+    await clock.advance(60_000);
+    expect(health.tryProbe('t')).toBe(true);
+    health.abandonProbe('t');
+    expect(health.tryProbe('t')).toBe(true);
+    expect(health.tryProbe('t')).toBe(false);
+    health.record('t', FAILED);
+    expect(health.retryInMs('t')).toBe(60_000);
+  });
+});
+
+describe('what is kept', () => {
+  it('ends with the 10,000 targets touched last, and those with a call under way', () => {
+    const { health } = aHealth();
+    health.begin('busy');
+    for (const id of ['old', 'touched']) for (let i = 0; i < 3; i += 1) health.record(id, FAILED);
+    for (let i = 0; i < 9_997; i += 1) health.record(`made up ${i}`, OK);
+    health.record('touched', OK);
+    for (let i = 0; i < 3; i += 1) health.record('touched', FAILED);
+    expect(health.isOpen('old')).toBe(true);
+    for (let i = 0; i < 9_998; i += 1) health.record(`made up again ${i}`, OK);
+    expect(health.isOpen('old')).toBe(false);
+    expect(health.isOpen('touched')).toBe(true);
+    expect(health.snapshot('busy').underWay).toBe(1);
+  });
 });
 
 describe('what is learned', () => {
