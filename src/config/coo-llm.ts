@@ -1,5 +1,6 @@
+import { asDecimal } from './fields.js';
 import { ALGORITHMS } from './schema-policy.js';
-import { type Finding, warningAt, type YamlPath } from './yaml-path.js';
+import { errorAt, type Finding, warningAt, type YamlPath } from './yaml-path.js';
 import { isMapping, type YamlMapping } from './yaml-source.js';
 
 /**
@@ -20,6 +21,22 @@ const IGNORED: ReadonlyArray<{ path: readonly string[]; message: string }> = [
   { path: ['providers'], message: 'ignored: `llm_providers` replaces it (keys become `api_keys`, each with a type)' },
 ];
 
+/** It saves every key, those that were never set as 0, `0s` or ''. `*` stands for each entry of a list. */
+const EMPTY_MEANS_NONE: ReadonlyArray<readonly string[]> = [
+  ...['name', 'model', 'base_url'].map((key) => ['llm_providers', '*', key]),
+  ...['req_per_min', 'tokens_per_min', 'max_tokens', 'session_limit', 'session_type'].map((key) => [
+    'llm_providers',
+    '*',
+    'limits',
+    key,
+  ]),
+  ...['max_attempts', 'timeout', 'interval'].map((key) => ['policy', 'retry', key]),
+  ['policy', 'fallback', 'max_providers'],
+  ['policy', 'cache', 'ttl_seconds'],
+  ['policy', 'algorithm'],
+  ['policy', 'priority'],
+];
+
 export interface Adopted {
   tree: YamlMapping;
   findings: Finding[];
@@ -35,6 +52,8 @@ export function adoptCooLlm(original: YamlMapping): Adopted {
   adoptStrategy(tree, findings);
   adoptRuntime(tree, findings);
   adoptCustomTypes(tree, findings);
+  adoptCurrency(tree, findings);
+  for (const path of EMPTY_MEANS_NONE) leaveOutEmpty(tree, path, findings);
   return { tree, findings };
 }
 
@@ -96,6 +115,47 @@ function adoptCustomTypes(tree: YamlMapping, findings: Finding[]): void {
   });
 }
 
+/** Prices were in the currency that was named; here they are in USD. */
+function adoptCurrency(tree: YamlMapping, findings: Finding[]): void {
+  const entries = tree['llm_providers'];
+  if (!Array.isArray(entries)) return;
+  entries.forEach((entry, index) => {
+    const currency = take(entry, ['pricing', 'currency']);
+    if (currency === undefined) return;
+    const at = ['llm_providers', index, 'pricing', 'currency'];
+    const isUsd = typeof currency === 'string' && /^(usd)?$/i.test(currency.trim());
+    findings.push(
+      isUsd
+        ? warningAt(at, 'ignored: prices are in USD')
+        : errorAt(at, 'prices are in USD; write them so, and leave this out'),
+    );
+  });
+}
+
+/** Takes a value out that stands for none, with a warning. */
+function leaveOutEmpty(parent: unknown, path: readonly string[], findings: Finding[], above: YamlPath = []): void {
+  const [step = '', ...rest] = path;
+  if (step === '*') {
+    const items = Array.isArray(parent) ? parent : [];
+    for (const [index, item] of items.entries()) leaveOutEmpty(item, rest, findings, [...above, index]);
+    return;
+  }
+  if (!isMapping(parent) || !Object.hasOwn(parent, step)) return;
+  const at = [...above, step];
+  const written = parent[step];
+  if (rest.length > 0) {
+    leaveOutEmpty(written, rest, findings, at);
+  } else if (isEmpty(written)) {
+    delete parent[step];
+    const shown = written === '' ? 'an empty text' : `\`${written}\``;
+    findings.push(warningAt(at, `${shown} counts as left out; leave it out`));
+  }
+}
+
+function isEmpty(value: unknown): value is string {
+  return typeof value === 'string' && (value === '' || value === '0s' || asDecimal(value)?.digits === 0n);
+}
+
 function isPostgres(address: string): boolean {
   return /^postgres(ql)?:\/\//.test(address) || /\b(host|dbname|user)=/.test(address);
 }
@@ -118,7 +178,7 @@ function redisUrl(address: string, password: unknown, database: unknown): string
 }
 
 /** Removes the value at a path and returns it; undefined when there is none. */
-function take(tree: YamlMapping, path: readonly string[]): unknown {
+function take(tree: unknown, path: readonly string[]): unknown {
   let parent: unknown = tree;
   for (const step of path.slice(0, -1)) parent = isMapping(parent) ? parent[step] : undefined;
   const key = path.at(-1) ?? '';

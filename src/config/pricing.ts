@@ -78,8 +78,24 @@ export function checkPrices(pricing: unknown, path: YamlPath): Finding[] {
     pricing['tiers'].forEach((tier, index) => {
       if (isMapping(tier)) findings.push(...checkPricesIn(tier, unit, [...path, 'tiers', index]));
     });
+    findings.push(...repeatedTiers(pricing['tiers'], [...path, 'tiers']));
   }
   return findings;
+}
+
+/** Two tiers that begin at the same count: nobody could say which holds. */
+function repeatedTiers(tiers: readonly unknown[], path: YamlPath): Finding[] {
+  const seen = new Map<number, number>();
+  return tiers.flatMap((tier, index) => {
+    const above = isMapping(tier) ? asDecimal(tier['above_input_tokens']) : undefined;
+    if (above === undefined) return [];
+    const count = Number(above.digits) / 10 ** above.scale;
+    const first = seen.get(count);
+    if (first === undefined) seen.set(count, index);
+    return first === undefined
+      ? []
+      : [errorAt([...path, index, 'above_input_tokens'], `the same as tiers[${first}]; keep one of the two`)];
+  });
 }
 
 function checkPricesIn(prices: Record<string, unknown>, unit: PriceUnit, path: YamlPath): Finding[] {

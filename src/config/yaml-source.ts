@@ -12,6 +12,7 @@ import {
   type ScalarEvent,
   YAMLException,
 } from 'js-yaml';
+import { findKnot } from './yaml-knot.js';
 import { errorAt, type Finding, LineMap, type YamlPath } from './yaml-path.js';
 
 /** A mapping of a parsed document. */
@@ -48,6 +49,11 @@ export function readYaml(text: string): YamlOutcome {
     }
     if (trees.length > 1) return { ok: false, line: 1, message: 'the file holds several YAML documents; write one' };
     if (!isMapping(tree)) return { ok: false, line: 1, message: 'expected a mapping of keys such as `llm_providers:`' };
+    const knot = findKnot(tree);
+    if (knot !== null) {
+      const { lines } = mapLines(clean, events);
+      return { ok: false, line: lines.lineOf(knot.path), message: knot.message };
+    }
     const typed = constructFromEvents(events, { ...options, schema: TYPED_SCHEMA })[0] as YamlMapping;
     const { lines, findings } = mapLines(clean, events);
     return { ok: true, source: { tree, typed, lines, findings } };

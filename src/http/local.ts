@@ -28,7 +28,9 @@ export function callerOf(ctx: HttpContext, { directory, isOpen, local }: CallerP
   if (isOpen) {
     const why = strangeHost(ctx, local) ?? strangeOrigin(ctx, local, { isNamed: false });
     if (why !== null) {
-      throw new WaybillError('invalid_api_key', { message: `Without \`api_keys\` only programs on this machine are served: ${why}.` });
+      throw new WaybillError('invalid_api_key', {
+        message: `Without \`api_keys\` only programs on this machine are served: ${why}.`,
+      });
     }
   }
   return directory.identify(presentedKey(ctx));

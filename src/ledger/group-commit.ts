@@ -25,6 +25,9 @@ const MAX_BATCH = 2_000;
 /** Of the requests under way, and no longer than so long. */
 const SHARE_TO_WAIT_FOR = 0.5;
 const MAX_GATHER_MS = 2;
+/** A lock of another process is waited for so long, looked at so often. */
+const LOCK_PATIENCE_MS = 2_000;
+const LOCK_RETRY_MS = 20;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2_000;
 
@@ -44,6 +47,9 @@ export class GroupCommit {
   #waitingSince = 0;
   #failing = false;
   #closed = false;
+  #isClosing = false;
+  /** Since when another process has held the file's write lock. */
+  #lockedSince: number | null = null;
   readonly #closing = new AbortController();
   #retrying: Promise<void> = Promise.resolve();
 
@@ -79,6 +85,7 @@ export class GroupCommit {
   /** Writes what is waiting, then takes no more. What cannot be written is logged. */
   async close(): Promise<void> {
     if (this.#closed) return;
+    this.#isClosing = true;
     while (this.#queue.length > 0) this.#flush();
     this.#closed = true;
     this.#closing.abort();
@@ -124,9 +131,10 @@ export class GroupCommit {
     try {
       results = this.#options.commit(batch.map((waiting) => waiting.entry));
     } catch (error) {
-      this.#turnDown(batch, error);
+      if (!this.#mayWaitFor(error, batch)) this.#turnDown(batch, error);
       return;
     }
+    this.#lockedSince = null;
     this.#recovered();
     for (const [index, waiting] of batch.entries()) {
       const error = results[index] ?? null;
@@ -136,6 +144,28 @@ export class GroupCommit {
         waiting.reject(this.#wrongEntry(error, waiting.entry));
       }
     }
+  }
+
+  /**
+   * Another process writes to the file: its transaction ends soon, and everything else of this process goes on until
+   * then. False when it has been too long, or nothing else can be waited for.
+   */
+  #mayWaitFor(error: unknown, batch: readonly Waiting[]): boolean {
+    const { code } = error as { code?: unknown };
+    if (typeof code !== 'string' || !code.startsWith('SQLITE_BUSY') || this.#failing || this.#isClosing) return false;
+    this.#lockedSince ??= performance.now();
+    if (performance.now() - this.#lockedSince > LOCK_PATIENCE_MS) {
+      this.#lockedSince = null;
+      return false;
+    }
+    this.#queue = [...batch, ...this.#queue];
+    this.#scheduled = true;
+    setTimeout(() => {
+      this.#scheduled = false;
+      this.#flush();
+      if (this.#queue.length > 0) this.#schedule();
+    }, LOCK_RETRY_MS);
+    return true;
   }
 
   /** Nothing of the batch was written: tells every writer, keeps the settlements. */

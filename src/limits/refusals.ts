@@ -34,7 +34,7 @@ export function queueFull(ask: LimitAsk, expected: Expected, now: number): Limit
     reason: 'queue-full',
     retryAfterMs: expected.at > now ? Math.ceil(expected.at - now) : UNKNOWN_WAIT_MS,
     scopeId: expected.scopeId,
-    message: 'Too many requests wait for room already.',
+    message: `Too many requests wait already, the last for ${nameOf(ask.queue)}.`,
   });
 }
 

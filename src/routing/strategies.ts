@@ -124,7 +124,10 @@ export const cheapestOutput: Strategy = (signals) => {
 
 /** Lower is better, null is worst; equal scores keep the order they came in. */
 function ranked(order: readonly Scored[], scoreOf: (index: number) => number | null): Scored[] {
-  return order
-    .map(({ index }) => ({ index, score: scoreOf(index) }))
-    .sort((a, b) => (a.score ?? Number.POSITIVE_INFINITY) - (b.score ?? Number.POSITIVE_INFINITY) || 0);
+  return order.map(({ index }) => ({ index, score: scoreOf(index) })).sort((a, b) => compareScores(a.score, b.score));
+}
+
+function compareScores(a: number | null, b: number | null): number {
+  if (a === null || b === null) return Number(a === null) - Number(b === null);
+  return a - b;
 }

@@ -8,6 +8,7 @@ import { type AttemptFact, HOUR_MS, type RequestFact } from './cuts.js';
 import { ATTEMPT_FACT_COLUMNS, type AttemptFactSql, toAttemptFact } from './facts.js';
 import { amount, componentsText } from './open-rows.js';
 import { RollupWriter } from './rollup-writer.js';
+import { countsOf } from './rows.js';
 
 /** Requests that one transaction looks at. */
 const AT_ONCE = 500;
@@ -141,19 +142,7 @@ export class Repricer {
 
   #newCost(row: AttemptSql): { nanoUsd: NanoUsd; components: string | null } | null {
     const { price } = this.#order;
-    const counts = {
-      input: row.input,
-      cachedInput: row.cached_input,
-      cacheWrite: row.cache_write,
-      output: row.output,
-      reasoning: row.reasoning,
-      audioInput: row.audio_input,
-      audioOutput: row.audio_output,
-      images: row.images,
-      characters: row.characters,
-      audioMs: row.audio_ms,
-      searchUnits: row.search_units,
-    };
+    const counts = countsOf(row);
     const isKnownUse = row.outcome !== 'in_flight' && USAGE_CLASSES.some((name) => counts[name] !== null);
     if (!isKnownUse) return null;
     this.#result.looked += 1;

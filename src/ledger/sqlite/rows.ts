@@ -162,7 +162,24 @@ export function toPriceRecord(row: {
   };
 }
 
-function countsOf(row: AttemptSql): UsageCounts {
+/** The columns of the usage classes. */
+type UsageColumns = Pick<
+  AttemptSql,
+  | 'input'
+  | 'cached_input'
+  | 'cache_write'
+  | 'output'
+  | 'reasoning'
+  | 'audio_input'
+  | 'audio_output'
+  | 'images'
+  | 'characters'
+  | 'audio_ms'
+  | 'search_units'
+>;
+
+/** An attempt's usage classes, as its columns hold them. */
+export function countsOf(row: UsageColumns): UsageCounts {
   return {
     input: row.input,
     cachedInput: row.cached_input,

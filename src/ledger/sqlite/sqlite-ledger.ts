@@ -34,9 +34,8 @@ export interface SqliteLedgerOptions {
   onCommit?: (ms: number) => void;
 }
 
-/** How long a write waits for another process's; short while writes fail, so that the event loop is not held up. */
-const BUSY_TIMEOUT_MS = 2_000;
-const BUSY_TIMEOUT_FAILING_MS = 50;
+/** SQLite itself waits without letting anything else run, so it waits briefly; the group commit tries again. */
+const BUSY_TIMEOUT_MS = 20;
 
 /**
  * Opens the ledger, brings its schema up to date and ends what dead processes left in flight.
@@ -91,7 +90,6 @@ class SqliteLedger implements Ledger {
   #retention: Promise<void> = Promise.resolve();
   #verification: Promise<LedgerVerification> | null = null;
   #reader: LedgerReader | null = null;
-  #isPatient = true;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -151,22 +149,10 @@ class SqliteLedger implements Ledger {
   }
 
   #commit(entries: readonly LedgerEntry[]): Array<Error | null> {
-    const { onCommit } = this.#parts;
-    const start = onCommit === undefined ? 0 : performance.now();
-    try {
-      const results = this.#parts.writer.commit(entries);
-      onCommit?.(performance.now() - start);
-      this.#setPatience(true);
-      return results;
-    } catch (error) {
-      this.#setPatience(false);
-      throw error;
-    }
-  }
-
-  #setPatience(isPatient: boolean): void {
-    if (this.#isPatient === isPatient) return;
-    this.#isPatient = isPatient;
-    this.#parts.db.pragma(`busy_timeout = ${isPatient ? BUSY_TIMEOUT_MS : BUSY_TIMEOUT_FAILING_MS}`);
+    const { onCommit, writer } = this.#parts;
+    const start = performance.now();
+    const results = writer.commit(entries);
+    onCommit?.(performance.now() - start);
+    return results;
   }
 }

@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import { emptyRow } from '../../domain/cost-row.js';
 import type { CostQuery, CostRow, CostSummary } from '../../domain/ledger.js';
 import { createZonedCalendar, type TimeBucket, type ZonedCalendar } from '../../domain/time-zone.js';
 import { type FigureRow, isTimeBucket } from './facts.js';
@@ -94,25 +95,6 @@ export function toCostRow(group: Record<string, string | null>, row: FigureRow):
 /** SQL's sum over no known figure is NULL: a report's sum of known costs is then zero. */
 function joinHalves(high: string | null, low: string | null): bigint {
   return (BigInt(high ?? '0') << 32n) + BigInt(low ?? '0');
-}
-
-function emptyRow(group: Record<string, string | null>): CostRow {
-  return {
-    group,
-    requests: 0,
-    attempts: 0,
-    errors: 0,
-    inputTokens: 0,
-    cachedInputTokens: 0,
-    cacheWriteTokens: 0,
-    outputTokens: 0,
-    reasoningTokens: 0,
-    audioInputTokens: 0,
-    audioOutputTokens: 0,
-    costNanoUsd: 0n,
-    estimatedCostNanoUsd: 0n,
-    unpricedRequests: 0,
-  };
 }
 
 function addTo(sum: CostRow, row: CostRow): void {

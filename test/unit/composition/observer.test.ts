@@ -48,8 +48,11 @@ describe('the line of a failed attempt', () => {
     expect(logged({}, true)).toMatchObject({ reason: FAILED.message });
   });
 
-  it.each(['ECONNREFUSED', 'UND_ERR_SOCKET', 'reset', 'timeout', 'malformed'])('says what we saw ourselves: %s', (errorCode) => {
-    const message = 'connect ECONNREFUSED 127.0.0.1:1';
-    expect(logged({ status: null, errorCode, message })).toMatchObject({ reason: message });
-  });
+  it.each(['ECONNREFUSED', 'UND_ERR_SOCKET', 'reset', 'timeout', 'malformed'])(
+    'says what we saw ourselves: %s',
+    (errorCode) => {
+      const message = 'connect ECONNREFUSED 127.0.0.1:1';
+      expect(logged({ status: null, errorCode, message })).toMatchObject({ reason: message });
+    },
+  );
 });

@@ -140,3 +140,50 @@ describe('storage.runtime', () => {
     expect(problems).toMatchObject([{ severity: 'warning', path: 'storage.runtime' }]);
   });
 });
+
+describe('a file as COO-LLM saves it', () => {
+  const saved = `
+llm_providers:
+  - id: openai
+    type: openai
+    name: ""
+    api_keys: [sk-1]
+    base_url: ""
+    model: ""
+    pricing: { input_token_cost: 0.0000025, output_token_cost: 0.00001, currency: USD }
+    limits: { req_per_min: 0, tokens_per_min: 0, max_tokens: 0, session_limit: 0, session_type: "" }
+policy:
+  algorithm: ""
+  priority: ""
+  retry: { max_attempts: 0, timeout: 0s, interval: 0s }
+  fallback: { enabled: true, max_providers: 0, providers: [] }
+  cache: { enabled: false, ttl_seconds: 0 }
+`;
+
+  it('loads: what was never set counts as left out, each with a warning', () => {
+    const { config, problems } = check(saved);
+    expect(problems.filter(({ severity }) => severity === 'error')).toEqual([]);
+    expect(config?.providers[0]).toMatchObject({ limits: {}, maxOutputTokens: null, model: null });
+    expect(config?.policy).toEqual(check('llm_providers: [{ id: a, type: ollama }]').config?.policy);
+    const told = problems.map(({ path }) => path);
+    for (const key of ['req_per_min', 'tokens_per_min', 'max_tokens', 'session_limit', 'session_type']) {
+      expect(told).toContain(`llm_providers[0].limits.${key}`);
+    }
+    for (const path of ['policy.fallback.max_providers', 'policy.retry.timeout', 'llm_providers[0].pricing.currency']) {
+      expect(told).toContain(path);
+    }
+  });
+
+  it('does not load with prices in another currency', () => {
+    const { config, problems } = check(saved.replace('USD', 'EUR'));
+    expect(config).toBeNull();
+    expect(problems.filter(({ severity }) => severity === 'error')).toMatchObject([
+      { path: 'llm_providers[0].pricing.currency', line: 9 },
+    ]);
+  });
+
+  it('leaves a limit of 0 an error where COO-LLM has none: of a client', () => {
+    const text = `${saved}api_keys: [{ id: c, key: k, limits: { req_per_min: 0 } }]\n`;
+    expect(check(text).config).toBeNull();
+  });
+});

@@ -174,7 +174,7 @@ llm_providers:
   - id: a b
     type: openai
     api_keys: [x]
-    limits: { req_per_minute: 3, req_per_min: 0, concurrency: 1.5 }
+    limits: { req_per_minute: 3, req_per_min: -1, concurrency: 1.5 }
   - type: openai
     api_keys: [x]
 policy: { retry: { max_attempts: many, timeout: soon } }
@@ -185,7 +185,7 @@ policy: { retry: { max_attempts: many, timeout: soon } }
       '4 server.cors: expected a mapping with enabled, allowed_origins, allowed_methods, allowed_headers, allow_credentials, max_age, got a list',
       '5 logging.level: expected one of trace, debug, info, warn, error, fatal, got `wran`; did you mean `warn`?',
       '7 llm_providers[0].id: expected an id of letters, digits, `.`, `_` and `-`, got `a b`',
-      '10 llm_providers[0].limits.req_per_min: expected a whole number of at least 1 (left out for no limit), got `0`',
+      '10 llm_providers[0].limits.req_per_min: expected a whole number of at least 1 (left out for no limit), got `-1`',
       '10 llm_providers[0].limits.concurrency: expected a whole number of at least 1 (left out for no limit), got `1.5`',
       '10 llm_providers[0].limits.req_per_minute: unknown key `req_per_minute`; did you mean `req_per_min`?',
       '11 llm_providers[1].id: missing; expected an id of letters, digits, `.`, `_` and `-`',
@@ -393,5 +393,32 @@ describe('JSON', () => {
     const provider = check(text).config?.providers[0];
     expect(provider?.weight).toBe(2);
     expect(provider?.pricing?.rates).toEqual({ input: 200_000_000n });
+  });
+});
+
+describe('a value that contains itself', () => {
+  it.each([
+    ['llm_providers: &a [*a]\n', '1 : the value at `llm_providers[0]` contains itself'],
+    ['server: {}\nx: &a\n  b:\n    - 1\n    - { c: *a }\n', '5 : the value at `x.b[1].c` contains itself'],
+    ['&root\nserver: *root\n', '2 : the value at `server` contains itself'],
+    ['x: &a { <<: { y: [*a] } }\n', '1 : the value at `x.y[0]` contains itself'],
+  ])('is one finding, on its line: %j', (text, expected) => {
+    const problems = problemsOf(text);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(expected);
+  });
+
+  it('is told apart from aliases that nest values too deeply, which is one finding too', () => {
+    const nested = (inner: string) => `${'['.repeat(50)}${inner}${']'.repeat(50)}`;
+    const lines = Array.from({ length: 900 }, (_, n) => `a${n}: &a${n} ${nested(n === 0 ? '1' : `*a${n - 1}`)}\n`);
+    const problems = problemsOf(lines.join(''));
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(/^4 : more than 200 values stand within each other/);
+  });
+
+  it('is not what an alias used twice is', () => {
+    const models = 'models: &models [{ id: m }]';
+    const text = `llm_providers:\n  - { id: a, type: ollama, ${models} }\n  - { id: b, type: ollama, models: *models }\n`;
+    expect(check(text).config?.providers.map(({ models: own }) => own?.map(({ id }) => id))).toEqual([['m'], ['m']]);
   });
 });

@@ -134,3 +134,18 @@ describe('prices', () => {
     expect(problemsOf(file(pricing))).toEqual([]);
   });
 });
+
+describe('tiers', () => {
+  const tiers = (...above: string[]) =>
+    problemsOf(file(`{ tiers: [${above.map((n) => `{ above_input_tokens: ${n}, input_token_cost: 0.000001 }`)}] }`));
+
+  it('that begin at the same count are an error, however it is written', () => {
+    const message = 'llm_providers[0].pricing.tiers[2].above_input_tokens: the same as tiers[0]; keep one of the two';
+    expect(tiers('9', '10', '9')).toEqual([`2 ${message}`]);
+    expect(tiers('1000', '10', '1e3')).toEqual([`2 ${message}`]);
+  });
+
+  it('that begin at others are none', () => {
+    expect(tiers('9', '0', '10')).toEqual([]);
+  });
+});

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { WaybillError } from '../../../src/domain/errors.js';
 import type { UpstreamFailure } from '../../../src/domain/failure.js';
 import type { TaskHelper, UpstreamTarget } from '../../../src/domain/provider.js';
 import { huggingface } from '../../../src/providers/huggingface/adapter.js';
@@ -59,6 +60,30 @@ describe('routes', () => {
   ])('chat of %s is asked at %s', (baseUrl, url) => {
     const request = aRequest('chat', { messages: [{ role: 'user', content: 'a' }] });
     expect(chat.makeRoute(request, aTarget(huggingface, { baseUrl })).url).toBe(url);
+  });
+});
+
+describe('a model’s name in a path', () => {
+  const ask = aRequest('embedding', { input: 'a' });
+  const route = (providerModel: string, baseUrl = 'https://router.huggingface.co/v1') =>
+    embedding.makeRoute(ask, aTarget(huggingface, { baseUrl, providerModel }));
+
+  it.each(['../../x', 'a/../b', '..', '.', 'a/.', 'a//b', '/a', 'a/', '', '..\\..\\x', 'a\ud800'])(
+    'is refused when it leads elsewhere: %j',
+    (name) => {
+      expect(() => route(name)).toThrow(expect.objectContaining({ code: 'invalid_request', param: 'model' }));
+      expect(() => embedding.preparePayload(ask, aTarget(huggingface, { providerModel: name }))).toThrow(WaybillError);
+    },
+  );
+
+  it.each(['a/b', '...', 'a..b/c.d', 'a/é😀'])('may have dots and other letters: %j', (name) => {
+    expect(new URL(route(name).url).pathname).toBe(
+      `/hf-inference/models/${name.split('/').map(encodeURIComponent).join('/')}/pipeline/feature-extraction`,
+    );
+  });
+
+  it('does not matter where it stands in no path', () => {
+    expect(route('../x', 'http://127.0.0.1:8080/v1').url).toBe('http://127.0.0.1:8080/v1/embeddings');
   });
 });
 

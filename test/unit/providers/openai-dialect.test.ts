@@ -1,6 +1,8 @@
+import { constants } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import type { UpstreamTarget } from '../../../src/domain/provider.js';
 import type { Task } from '../../../src/domain/task.js';
+import { huggingface } from '../../../src/providers/huggingface/adapter.js';
 import { openai } from '../../../src/providers/openai.js';
 import { apiRoot, openAiCompatible, openAiCompatibleServer } from '../../../src/providers/openai-compatible.js';
 import { findAdapter } from '../../../src/providers/registry.js';
@@ -143,6 +145,31 @@ describe('answers', () => {
       ok: false,
       fault: { kind: 'status', status: 502, message: 'upstream died' },
     });
+  });
+
+  it.each([
+    '{"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5}}',
+    '{"error":{"message":"died","code":500},"usage":{"prompt_tokens":10,"completion_tokens":5}}',
+    '{"choices":[{"error":{"message":"died"}}],"usage":{"prompt_tokens":10,"completion_tokens":5}}',
+  ])('keep the usage of an answer that is a failure: %s', (body) => {
+    expect(read(body)).toMatchObject({ ok: false, usage: { counts: { input: 10, output: 5 } } });
+  });
+
+  it('report nothing where a failure reports nothing', () => {
+    expect(read('{"choices":[]}')).toMatchObject({ ok: false, usage: null });
+    expect(read('no JSON')).toMatchObject({ ok: false, usage: null });
+  });
+
+  it('are malformed when they are longer than a text can be', () => {
+    // Never touched, so that it takes no memory.
+    const answer = { ...answerOf(''), body: Buffer.alloc(constants.MAX_STRING_LENGTH + 1) };
+    for (const adapter of [openAiCompatibleServer, huggingface]) {
+      const embedding = openTaskRequest('embedding', parseJsonBody('{"model":"m","input":"a"}'));
+      expect(adapter.tasks.embedding?.getResponse(answer, embedding, aTarget(adapter))).toMatchObject({
+        ok: false,
+        fault: { kind: 'malformed', message: expect.stringContaining('too large') },
+      });
+    }
   });
 
   it('say what the provider says they cost', () => {

@@ -1,6 +1,7 @@
 import { connect, createServer } from 'node:net';
 import { Agent, request } from 'undici';
 import { describe, expect, it } from 'vitest';
+import { defaultVerdict } from '../../../src/domain/failure.js';
 import { failureFromError, failureFromStatus } from '../../../src/upstream/failure.js';
 import { failureFromFault, faultIn, malformed } from '../../../src/wire/fault.js';
 
@@ -50,6 +51,22 @@ describe('failureFromStatus', () => {
       code: 'E',
     });
     expect(fromStatus(502, '').message).toContain('502');
+  });
+
+  it.each([{}, [], { error: {} }, { error: null, detail: [''] }])('says that %j says nothing', (body) => {
+    expect(fromStatus(500, body).message).toBe('the provider answered 500 and said no more');
+  });
+
+  it.each([
+    ['https://user:pw@other.test:8443/v1/x?sig=secret', 'other.test:8443'],
+    ['//other.test/x', 'other.test'],
+    ['/elsewhere?sig=secret', null],
+  ])('takes a redirect to %s for no answer, and names the host at most', (location, host) => {
+    const failure = fromStatus(307, {}, { location });
+    expect(failure).toMatchObject({ kind: 'malformed', status: 307 });
+    expect(failure.message).toContain(host ?? 'the provider redirects (307)');
+    expect(failure.message).not.toMatch(/secret|pw|elsewhere|\/x/);
+    expect(defaultVerdict(failure).action).toBe('retry');
   });
 
   it('repeats no secret', () => {

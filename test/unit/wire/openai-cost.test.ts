@@ -68,6 +68,36 @@ describe('withCost', () => {
     });
   });
 
+  it('puts the figures that were counted with where the provider has what is no count', () => {
+    for (const [prompt, completion] of [
+      ['"3"', '"4"'],
+      ['3.5', '-4'],
+      ['[]', '{}'],
+      ['true', '9007199254740993'],
+    ]) {
+      const body = `{"usage":{"prompt_tokens":${prompt},"completion_tokens":${completion},"total_tokens":900}}`;
+      expect(JSON.parse(withCost(body, { ...charge, usage: estimated })).usage).toEqual({
+        prompt_tokens: 3,
+        completion_tokens: 4,
+        total_tokens: 7,
+        source: 'estimated',
+        cost: 0.000012345,
+        cost_nano_usd: 12345,
+      });
+    }
+  });
+
+  it('replaces what is no count even where the rest is enough to know it, and adds nothing', () => {
+    const body = '{"usage":{"prompt_tokens":"3","completion_tokens":4,"total_tokens":7}}';
+    expect(JSON.parse(withCost(body, charge)).usage).toEqual({
+      completion_tokens: 4,
+      total_tokens: 7,
+      prompt_tokens: 3,
+      cost: 0.000012345,
+      cost_nano_usd: 12345,
+    });
+  });
+
   it('knows of no output in embeddings', () => {
     const usage: Usage = { counts: { ...noCounts(), input: 5 }, source: 'estimated' };
     const body = withCost('{"data":[]}', { task: 'embedding', usage, costNanoUsd: 0n });

@@ -133,6 +133,35 @@ describe('OpenAiStreamReader', () => {
     expect(marked.isFinished()).toBe(true);
   });
 
+  it('is not finished while a choice that was asked for has not begun', () => {
+    const two = openReader({ n: 2 });
+    readAll(two, say('a'), finish('', 0));
+    expect(two.isFinished()).toBe(false);
+    readAll(two, finish('', 1));
+    expect(two.isFinished()).toBe(true);
+    const cut = openReader({ n: 2 });
+    readAll(cut, say('a'), finish('', 0), '[DONE]');
+    expect(cut.isFinished()).toBe(true);
+  });
+
+  it('expects one choice of each prompt, however many the provider makes first', () => {
+    const body = '{"model":"m","prompt":["a","b"],"best_of":3,"stream":true}';
+    const reader = new OpenAiStreamReader(openTaskRequest('completion', parseJsonBody(body)), {
+      reasoningOutside: false,
+    });
+    readAll(reader, finish('', 0));
+    expect(reader.isFinished()).toBe(false);
+    readAll(reader, finish('', 1));
+    expect(reader.isFinished()).toBe(true);
+  });
+
+  it('keeps what an error says was used', () => {
+    const reader = openReader();
+    const [step] = readAll(reader, `{"error":{"message":"died","code":500},${usage(4)}}`);
+    expect(step).toMatchObject({ kind: 'fault', fault: { status: 500 } });
+    expect(reader.usage()?.counts).toMatchObject({ input: 3, output: 4 });
+  });
+
   it('takes an empty finish reason for none, and any other for one', () => {
     const reader = openReader();
     readAll(reader, say('a').replace('null', '""'), say('b').replace('null', '""'));

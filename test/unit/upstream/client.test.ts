@@ -1,0 +1,99 @@
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Lifeline } from '../../../src/domain/lifeline.js';
+import { UpstreamBrokenError, type UpstreamClient, type UpstreamResult } from '../../../src/domain/upstream.js';
+import { createUpstreamClient } from '../../../src/upstream/client.js';
+import { FakeClock } from '../../support/fake-clock.js';
+import { type ScriptedUpstream, startUpstream, type UpstreamStep } from '../../support/scripted-upstream.js';
+
+let upstream: ScriptedUpstream;
+let client: UpstreamClient;
+
+beforeAll(async () => {
+  upstream = await startUpstream([{}]);
+  client = createUpstreamClient({ clock: new FakeClock() });
+});
+afterAll(async () => {
+  await client.close();
+  await upstream.close();
+});
+
+function send(step: UpstreamStep): Promise<UpstreamResult> {
+  upstream.setScript([step]);
+  return client.send({
+    route: { method: 'POST', url: `${upstream.url}/v1/x` },
+    headers: {},
+    payload: { kind: 'json', body: '{}' },
+    connectMs: 1_000,
+    firstByteMs: 5_000,
+    idleMs: 5_000,
+    life: new Lifeline(),
+    secrets: [],
+  });
+}
+
+const PACKERS = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync };
+const MEGABYTE = 1024 * 1024;
+
+describe('a packed answer', () => {
+  it.each(Object.entries(PACKERS))('in %s is unpacked up to the bound, and malformed beyond it', async (name, pack) => {
+    const step = { headers: { 'content-encoding': name }, rawBytes: pack(Buffer.alloc(MEGABYTE, 'a')) };
+    const fits = await send(step);
+    expect(fits.ok && (await fits.response.readAll(MEGABYTE)).length).toBe(MEGABYTE);
+    const beyond = await send(step);
+    const error = beyond.ok ? await beyond.response.readAll(MEGABYTE - 1).catch((reason: unknown) => reason) : null;
+    expect(error).toBeInstanceOf(UpstreamBrokenError);
+    expect((error as UpstreamBrokenError).failure).toMatchObject({
+      kind: 'malformed',
+      message: `the provider's answer is larger than ${MEGABYTE - 1} bytes`,
+    });
+  });
+});
+
+describe('an error', () => {
+  it('that unpacks beyond its bound is still that error', async () => {
+    const rawBytes = gzipSync(Buffer.alloc(64 * MEGABYTE, 'a'));
+    const before = process.memoryUsage().arrayBuffers;
+    const result = await send({ status: 500, headers: { 'content-encoding': 'gzip' }, rawBytes });
+    expect(result).toMatchObject({
+      ok: false,
+      report: null,
+      failure: { kind: 'status', status: 500, message: 'the provider answered 500 and said no more' },
+    });
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * MEGABYTE);
+  });
+
+  it('says what it says, packed or with a wrong name for its packing', async () => {
+    const headers = { 'content-encoding': 'gzip' };
+    const body = '{"error":{"message":"bad luck"}}';
+    for (const rawBytes of [gzipSync(body), body]) {
+      expect(await send({ status: 500, headers, rawBytes })).toMatchObject({ failure: { message: 'bad luck' } });
+    }
+  });
+
+  it.each([
+    ['{"error":{"message":"x"},"usage":{"prompt_tokens":10,"completion_tokens":5}}', { input: 10, output: 5 }],
+    ['{"error":{"message":"x"},"usage":{"prompt_tokens":10}}', { input: 10, output: null }],
+  ])('reports the usage in its body: %s', async (body, counts) => {
+    expect(await send({ status: 500, body })).toMatchObject({ ok: false, report: { counts } });
+  });
+
+  it.each(['{"error":{"message":"x"}}', '{"usage":null}', '{"usage":{}}', '["usage"]', '"usage" cut', 'null "usage"'])(
+    'reports nothing where its body has none: %s',
+    async (body) => {
+      expect(await send({ status: 500, body })).toMatchObject({ ok: false, report: null });
+    },
+  );
+
+  it('reports nothing when there was no answer', async () => {
+    expect(await send({ cutAfterBytes: 0 })).toMatchObject({ ok: false, report: null, failure: { kind: 'reset' } });
+  });
+});
+
+describe('a redirect', () => {
+  it('is not followed, and no answer', async () => {
+    const result = await send({ status: 307, headers: { location: `${upstream.url}/other` } });
+    expect(result).toMatchObject({ ok: false, failure: { kind: 'malformed', status: 307 } });
+    expect(upstream.requests.at(-1)?.path).toBe('/v1/x');
+  });
+});
