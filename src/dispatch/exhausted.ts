@@ -21,7 +21,7 @@ export interface Exhaustion {
 export function exhaustedError({ failed, allKeysDisabled, someKeyCooling, retryAfterMs }: Exhaustion): WaybillError {
   const last = failed.at(-1)?.failure ?? null;
   const said = last === null ? '' : ` The last one said: ${last.message}`;
-  if (last !== null && failed.every(({ verdict }) => verdict.action === 'fall-back')) {
+  if (last?.kind === 'status' && failed.every(({ verdict }) => verdict.action === 'fall-back')) {
     return rejectedError(last);
   }
   if (allKeysDisabled) {

@@ -53,6 +53,7 @@ const RETRIED_STATUS = new Set([408, 425, 500, 502, 503, 504, 520, 522, 524, 529
 
 /** The shared table. An adapter's `classify` is asked first. */
 export function defaultVerdict(failure: UpstreamFailure): Verdict {
+  if (isRedirect(failure)) return { action: 'fall-back' };
   if (failure.kind !== 'status' || failure.status === null) return { action: 'retry', afterMs: null };
   const { status } = failure;
   if (status === 402 || (status === 429 && isOutOfCredit(failure))) {
@@ -65,6 +66,11 @@ export function defaultVerdict(failure: UpstreamFailure): Verdict {
   if (status === 404 || status === 410) return { action: 'fall-back' };
   if (isContextLength(failure)) return { action: 'fall-back' };
   return { action: 'reject' };
+}
+
+/** Redirects are not followed: whoever asks again is sent the same way. */
+function isRedirect({ status }: UpstreamFailure): boolean {
+  return status !== null && status >= 300 && status < 400;
 }
 
 /** An account without credit, in the spellings of the providers that answer it with 429. */

@@ -66,7 +66,7 @@ describe('failureFromStatus', () => {
     expect(failure).toMatchObject({ kind: 'malformed', status: 307 });
     expect(failure.message).toContain(host ?? 'the provider redirects (307)');
     expect(failure.message).not.toMatch(/secret|pw|elsewhere|\/x/);
-    expect(defaultVerdict(failure).action).toBe('retry');
+    expect(defaultVerdict(failure).action).toBe('fall-back');
   });
 
   it('repeats no secret', () => {
