@@ -85,11 +85,10 @@ export class Journey {
       options: [{ option: 'client', scopes }],
       tokens: this.#expectation.tokensFor(first, scopes),
       maxWaitMs: this.#parts.policy.queueMaxWaitMs,
-      get signal() {
-        return life.signal;
-      },
     };
-    this.#clientTokens.take(this.#parts.limiter.tryReserve(ask) ?? (await this.#parts.limiter.reserve(ask)));
+    this.#clientTokens.take(
+      this.#parts.limiter.tryReserve(ask) ?? (await this.#parts.limiter.reserve({ ...ask, signal: life.signal })),
+    );
     this.#deadline = new TotalDeadline(life, first.timeouts.totalMs);
   }
 

@@ -36,11 +36,9 @@ export async function leaseKey(ask: LeaseAsk): Promise<Lease | null> {
     options,
     tokens: ask.tokensFor(options.flatMap((option) => option.scopes)),
     maxWaitMs: ask.maxWaitMs,
-    get signal() {
-      return ask.life.signal;
-    },
   };
-  const reservation = ask.limiter.tryReserve(limitAsk) ?? (await ask.limiter.reserve(limitAsk));
+  const reservation =
+    ask.limiter.tryReserve(limitAsk) ?? (await ask.limiter.reserve({ ...limitAsk, signal: ask.life.signal }));
   const key = keys.find((candidate) => candidate.id === reservation.option) ?? first;
   return { key, reservation };
 }

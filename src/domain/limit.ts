@@ -36,6 +36,10 @@ export interface LimitAsk {
   /** Tokens reserved: input estimate and output bound. */
   tokens: number;
   maxWaitMs: number;
+}
+
+/** An ask of somebody who waits, until the signal aborts. */
+export interface WaitingAsk extends LimitAsk {
   signal: AbortSignal;
 }
 
@@ -56,7 +60,7 @@ export interface Limiter {
    * @throws LimitWaitError when the wait would be too long, the line is full, or the request can never fit
    * @throws the signal's reason when it aborts
    */
-  reserve(ask: LimitAsk): Promise<Reservation>;
+  reserve(ask: WaitingAsk): Promise<Reservation>;
   /** True when the scope has room for a request of this size now. */
   hasRoom(scopes: readonly LimitScope[], tokens: number): boolean;
   /** Used and left of each limit of a scope, for headers and operators. */

@@ -1,5 +1,5 @@
 import { WaybillError } from '../domain/errors.js';
-import type { Limiter, Reservation } from '../domain/limit.js';
+import type { Limiter, Reservation, WaitingAsk } from '../domain/limit.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { createWaitingRooms, RoomError, type WaitingRooms } from './bottleneck.js';
 import type { Ticket } from './line.js';
@@ -30,7 +30,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     async reserve(ask) {
       if (isClosed) throw shuttingDown();
       ask.signal.throwIfAborted();
-      return turns.take(ask) ?? (await handOver(turns, rooms, turns.enter(ask)));
+      return turns.take(ask) ?? (await handOver({ turns, rooms, ticket: turns.enter(ask), ask }));
     },
 
     hasRoom: (scopes, tokens) => turns.isFree(scopes, tokens, turns.now()),
@@ -59,8 +59,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
  * The outcome of a ticket for the one who waits. It comes through the waiting room, failures directly; a client that
  * leaves before its reservation reached it leaves nothing behind.
  */
-function handOver(turns: Turns, rooms: WaitingRooms, ticket: Ticket): Promise<Reservation> {
-  const { ask } = ticket;
+function handOver(parts: { turns: Turns; rooms: WaitingRooms; ticket: Ticket; ask: WaitingAsk }): Promise<Reservation> {
+  const { turns, rooms, ticket, ask } = parts;
   return new Promise((resolve, reject) => {
     let held: HeldReservation | null = null;
     let isOver = false;

@@ -109,7 +109,8 @@ export class RollingWindow {
 
   /** The instant from which nothing counts any more. */
   emptyAt(now: number): number {
-    return this.fallsTo(0, now);
+    if (this.used(now) === 0) return now;
+    return this.#expiryOf((this.#head + this.#length - 1) & (this.#indexes.length - 1));
   }
 
   /** The same takings in a window of another length. */

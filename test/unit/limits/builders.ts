@@ -1,4 +1,4 @@
-import type { LimitAsk, LimitOption, LimitSettings } from '../../../src/domain/limit.js';
+import type { LimitOption, LimitSettings, WaitingAsk } from '../../../src/domain/limit.js';
 import type { Logger } from '../../../src/domain/ports.js';
 
 /** An option of one scope, both named alike. */
@@ -6,7 +6,7 @@ export function anOption(id: string, settings: LimitSettings): LimitOption {
   return { option: id, scopes: [{ id, settings }] };
 }
 
-export function anAsk(overrides: Partial<LimitAsk> = {}): LimitAsk {
+export function anAsk(overrides: Partial<WaitingAsk> = {}): WaitingAsk {
   return {
     queue: 'line',
     client: 'client',
