@@ -23,7 +23,7 @@ import { costReportAnswer, wasteReportAnswer } from './http/admin/reports.js';
 import { requestDetailAnswer, requestListAnswer } from './http/admin/requests.js';
 import { statsAnswer } from './http/admin/stats.js';
 import { createListener } from './http/listener.js';
-import { createHttpApp, type HttpParts } from './http/server.js';
+import { createHttpHandler, type HttpParts } from './http/server.js';
 import { createKeyMemory } from './keys/memory.js';
 import {
   backUpLedgerFile,
@@ -195,7 +195,7 @@ function createHttpServer(parts: ServerParts): Server {
   });
   const current = httpParts(parts);
   const { prometheus } = config.logging;
-  const app = createHttpApp({
+  const handle = createHttpHandler({
     current: () => current,
     cors: () => config.server.cors,
     trustProxy: config.server.trustProxy,
@@ -205,7 +205,7 @@ function createHttpServer(parts: ServerParts): Server {
     logger,
   });
   return createListener({
-    handle: app.callback(),
+    handle,
     bodyLimitBytes: () => config.server.bodyLimitBytes,
     isDraining: () => inFlight.isDraining,
   });

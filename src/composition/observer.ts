@@ -1,9 +1,11 @@
 import type { AttemptReport, Observer } from '../domain/dispatch.js';
 import type { Logger } from '../domain/ports.js';
+import type { OpenLogger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { requestLine } from '../telemetry/request-line.js';
 
 export interface ObserverOptions {
-  logger: Pick<Logger, 'info' | 'warn'>;
+  logger: Pick<Logger, 'warn'> & Pick<OpenLogger, 'line'>;
   metrics: Pick<Metrics, 'recordAttempt' | 'recordUsage' | 'recordRequest' | 'recordCost'>;
   /** `logging.prompts`: texts that may quote a prompt may be logged. */
   prompts: boolean;
@@ -40,25 +42,7 @@ export function createObserver({ logger, metrics, prompts }: ObserverOptions): O
       });
       if (report.attempts > 0)
         metrics.recordCost({ client, provider: provider ?? '', model, nanoUsd: report.costNanoUsd });
-      logger.info(
-        {
-          inferenceId: report.inferenceId,
-          client,
-          endpoint,
-          model,
-          provider,
-          providerModel: report.providerModel,
-          stream: report.stream,
-          outcome,
-          status,
-          errorCode: report.errorCode,
-          attempts: report.attempts,
-          durationMs,
-          firstByteMs,
-          costNanoUsd: report.costNanoUsd === null ? null : report.costNanoUsd.toString(),
-        },
-        'request',
-      );
+      logger.line('info', (time) => requestLine(report, time));
     },
   };
 }

@@ -1,5 +1,5 @@
 import { ceilDiv, type NanoUsd, type NanoUsdPerMillion } from './money.js';
-import { type Count, noCounts, totalInput, type UsageCounts } from './usage.js';
+import { type Count, totalInput, type UsageClass, type UsageCounts } from './usage.js';
 
 /** What a price can be set for. `audioMinute` is per minute (usage counts milliseconds), `request` per upstream call. */
 export const RATE_CLASSES = [
@@ -49,8 +49,33 @@ export type Cost =
   | { known: false; reason: 'no-price' | 'no-usage'; priceId: string | null };
 
 const MS_PER_MINUTE = 60_000n;
+/** Rates are for a million units. */
+const UNITS_PER_RATE = 1_000_000n;
 /** Everything is summed over this denominator: a million units, and milliseconds in a minute. */
-const DENOMINATOR = 1_000_000n * MS_PER_MINUTE;
+const DENOMINATOR = UNITS_PER_RATE * MS_PER_MINUTE;
+
+/** Which count is billed at which rate, and whose rate holds where a class has none of its own. */
+interface Billed {
+  rateClass: RateClass;
+  count: UsageClass;
+  inherits: RateClass | null;
+  /** Counted in milliseconds, priced by the minute. */
+  perMinute: boolean;
+}
+
+const BILLED: readonly Billed[] = [
+  { rateClass: 'input', count: 'input', inherits: null, perMinute: false },
+  { rateClass: 'cachedInput', count: 'cachedInput', inherits: 'input', perMinute: false },
+  { rateClass: 'cacheWrite', count: 'cacheWrite', inherits: null, perMinute: false },
+  { rateClass: 'output', count: 'output', inherits: null, perMinute: false },
+  { rateClass: 'reasoning', count: 'reasoning', inherits: 'output', perMinute: false },
+  { rateClass: 'audioInput', count: 'audioInput', inherits: null, perMinute: false },
+  { rateClass: 'audioOutput', count: 'audioOutput', inherits: null, perMinute: false },
+  { rateClass: 'image', count: 'images', inherits: null, perMinute: false },
+  { rateClass: 'character', count: 'characters', inherits: null, perMinute: false },
+  { rateClass: 'audioMinute', count: 'audioMs', inherits: null, perMinute: true },
+  { rateClass: 'searchUnit', count: 'searchUnits', inherits: null, perMinute: false },
+];
 
 /**
  * The cost of one upstream call: `ceil(Σ units × rate + request price)` in nano-USD, exact until the one rounding.
@@ -63,12 +88,14 @@ export function costOf(counts: UsageCounts, price: Price | null): Cost {
   const components: CostComponent[] = [];
   let numerator = 0n;
   let seen = false;
-  for (const [rateClass, units, rate] of billedUnits(counts, rates)) {
+  for (const { rateClass, count, inherits, perMinute } of BILLED) {
+    const units = counts[count];
     if (units === null) continue;
     seen = true;
     if (units === 0) continue;
+    const rate = rates[rateClass] ?? (inherits === null ? undefined : rates[inherits]);
     if (rate === undefined) return { known: false, reason: 'no-price', priceId: price.id };
-    numerator += BigInt(units) * rate * (rateClass === 'audioMinute' ? 1n : MS_PER_MINUTE);
+    numerator += BigInt(units) * rate * (perMinute ? 1n : MS_PER_MINUTE);
     components.push({ class: rateClass, units, ratePerMillion: rate });
   }
   if (!seen && !isPricedByRequestAlone(rates)) return { known: false, reason: 'no-usage', priceId: price.id };
@@ -88,21 +115,25 @@ export function worstCaseOf(tokens: { input: number; output: number | null }, pr
   if (price === null) return null;
   const rates = ratesFor(price, tokens.input);
   const input = dearest(rates.input, rates.cachedInput, rates.cacheWrite);
-  const output = dearest(rates.output, rates.reasoning);
-  const worst = {
-    ...(input === undefined || rates.input === undefined ? {} : { input }),
-    ...(output === undefined || rates.output === undefined ? {} : { output }),
-    ...(rates.request === undefined ? {} : { request: rates.request }),
-  };
-  const cost = costOf({ ...noCounts(), ...tokens }, { ...price, rates: worst, tiers: [] });
-  return cost.known ? cost.nanoUsd : null;
+  const output = dearest(rates.output, rates.reasoning, undefined);
+  const written = tokens.output ?? 0;
+  if (tokens.input > 0 && input === null) return null;
+  if (written > 0 && output === null) return null;
+  const numerator = BigInt(tokens.input) * (input ?? 0n) + BigInt(written) * (output ?? 0n) + (rates.request ?? 0n);
+  return ceilDiv(numerator, UNITS_PER_RATE);
 }
 
-function dearest(...rates: Array<NanoUsdPerMillion | undefined>): NanoUsdPerMillion | undefined {
-  return rates.reduce(
-    (most, rate) => (most === undefined || (rate !== undefined && rate > most) ? rate : most),
-    undefined,
-  );
+/** The highest rate of a kind; null where its own, which stands first, is missing. */
+function dearest(
+  own: NanoUsdPerMillion | undefined,
+  second: NanoUsdPerMillion | undefined,
+  third: NanoUsdPerMillion | undefined,
+): NanoUsdPerMillion | null {
+  if (own === undefined) return null;
+  let most = own;
+  if (second !== undefined && second > most) most = second;
+  if (third !== undefined && third > most) most = third;
+  return most;
 }
 
 /** The rates that hold for a request of this many input tokens: the highest tier it exceeds, over the base. */
@@ -119,20 +150,4 @@ export function ratesFor(price: Price, inputTokens: Count): Rates {
 
 function isPricedByRequestAlone(rates: Rates): boolean {
   return rates.request !== undefined && RATE_CLASSES.every((name) => name === 'request' || rates[name] === undefined);
-}
-
-function billedUnits(counts: UsageCounts, rates: Rates): Array<[RateClass, Count, NanoUsdPerMillion | undefined]> {
-  return [
-    ['input', counts.input, rates.input],
-    ['cachedInput', counts.cachedInput, rates.cachedInput ?? rates.input],
-    ['cacheWrite', counts.cacheWrite, rates.cacheWrite],
-    ['output', counts.output, rates.output],
-    ['reasoning', counts.reasoning, rates.reasoning ?? rates.output],
-    ['audioInput', counts.audioInput, rates.audioInput],
-    ['audioOutput', counts.audioOutput, rates.audioOutput],
-    ['image', counts.images, rates.image],
-    ['character', counts.characters, rates.character],
-    ['audioMinute', counts.audioMs, rates.audioMinute],
-    ['searchUnit', counts.searchUnits, rates.searchUnit],
-  ];
 }

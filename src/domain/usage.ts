@@ -71,24 +71,20 @@ export function mergeCounts(earlier: UsageCounts, later: UsageCounts): UsageCoun
 }
 
 /** Tokens of all input classes together; null when none is known. */
-export function totalInput(counts: UsageCounts): Count {
-  return sumKnown(counts.input, counts.cachedInput, counts.cacheWrite, counts.audioInput);
+export function totalInput({ input, cachedInput, cacheWrite, audioInput }: UsageCounts): Count {
+  return plus(plus(input, cachedInput), plus(cacheWrite, audioInput));
 }
 
 /** Tokens of all output classes together; null when none is known. */
-export function totalOutput(counts: UsageCounts): Count {
-  return sumKnown(counts.output, counts.reasoning, counts.audioOutput);
+export function totalOutput({ output, reasoning, audioOutput }: UsageCounts): Count {
+  return plus(plus(output, reasoning), audioOutput);
 }
 
 /** Tokens in and out together; null when none is known. */
 export function totalTokens(counts: UsageCounts): Count {
-  return sumKnown(totalInput(counts), totalOutput(counts));
+  return plus(totalInput(counts), totalOutput(counts));
 }
 
-function sumKnown(...counts: Count[]): Count {
-  let sum: Count = null;
-  for (const count of counts) {
-    if (count !== null) sum = (sum === null ? 0 : sum) + count;
-  }
-  return sum;
+function plus(a: Count, b: Count): Count {
+  return a === null ? b : b === null ? a : a + b;
 }

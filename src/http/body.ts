@@ -21,25 +21,26 @@ export async function readBody(req: IncomingMessage, limitBytes: number): Promis
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let size = 0;
-    const settle = (outcome: Buffer | WaybillError) => {
-      req.off('data', onData).off('end', onEnd).off('error', onBreak).off('close', onBreak);
-      if (outcome instanceof WaybillError) reject(outcome);
-      else resolve(outcome);
-    };
-    const onData = (part: Buffer) => {
+    req.on('data', (part: Buffer) => {
       size += part.length;
       if (size > limitBytes) {
         req.pause();
-        settle(tooLarge(limitBytes));
+        reject(tooLarge(limitBytes));
         return;
       }
       parts.push(part);
+    });
+    req.on('end', () => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size)));
+    // Whatever ends it first settles it; a close comes after every end.
+    const onBreak = () => {
+      if (!req.readableEnded) reject(brokenOff());
     };
-    const onEnd = () => settle(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size));
-    const onBreak = () =>
-      settle(new WaybillError('invalid_request', { message: 'The request broke off before its body was complete.' }));
-    req.on('data', onData).on('end', onEnd).on('error', onBreak).on('close', onBreak);
+    req.on('error', onBreak).on('close', onBreak);
   });
+}
+
+function brokenOff(): WaybillError {
+  return new WaybillError('invalid_request', { message: 'The request broke off before its body was complete.' });
 }
 
 /** @throws WaybillError body_too_large, invalid_request */

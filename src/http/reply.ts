@@ -9,32 +9,43 @@ import type { HttpContext } from './context.js';
 const KEEP_ALIVE_MS = 15_000;
 const KEEP_ALIVE = ': keep-alive\n\n';
 
+/** Header fields as Node takes them fastest: name, value, name, value. */
+export type FlatHeaders = string[];
+
 /** The name of the request, on every answer. */
-export function identityHeaders(ctx: HttpContext): Record<string, string> {
-  return { 'inference-id': ctx.state.inferenceId, 'x-request-id': ctx.state.inferenceId };
+export function identityHeaders(ctx: HttpContext): FlatHeaders {
+  const { inferenceId } = ctx.state;
+  return ['inference-id', inferenceId, 'x-request-id', inferenceId];
 }
 
-/** Which provider answered, and how often we had to ask. */
-export function answerHeaders(origin: AnswerOrigin): Record<string, string> {
-  const headers: Record<string, string> = {};
+/** Adds which provider answered, how often we had to ask, and what is left of the limits. */
+export function addAnswerHeaders(headers: FlatHeaders, origin: AnswerOrigin): void {
   if (origin.provider !== null) {
-    headers['x-waybill-attempts'] = String(origin.attempts);
-    headers['x-waybill-provider'] = headerText(origin.provider);
-    if (origin.model !== null) headers['x-waybill-model'] = headerText(origin.model);
+    headers.push('x-waybill-attempts', String(origin.attempts), 'x-waybill-provider', headerText(origin.provider));
+    if (origin.model !== null) headers.push('x-waybill-model', headerText(origin.model));
   }
   addLimitHeaders(headers, origin.limits);
-  return headers;
 }
 
+const LIMIT_HEADERS = (['requests', 'tokens'] as const).map((kind) => ({
+  kind,
+  limit: `x-ratelimit-limit-${kind}`,
+  remaining: `x-ratelimit-remaining-${kind}`,
+  reset: `x-ratelimit-reset-${kind}`,
+}));
+
 /** `x-ratelimit-*` of the shortest window of each kind; resets as OpenAI writes them, in seconds. */
-function addLimitHeaders(headers: Record<string, string>, limits: readonly LimitSnapshot[]): void {
-  for (const kind of ['requests', 'tokens'] as const) {
-    const limit = shortestOf(kind, limits);
+function addLimitHeaders(headers: FlatHeaders, limits: readonly LimitSnapshot[]): void {
+  for (const names of LIMIT_HEADERS) {
+    const limit = shortestOf(names.kind, limits);
     if (limit === null) continue;
-    headers[`x-ratelimit-limit-${kind}`] = String(limit.limit);
-    headers[`x-ratelimit-remaining-${kind}`] = String(Math.max(0, limit.remaining));
-    headers[`x-ratelimit-reset-${kind}`] = `${Math.ceil(limit.resetMs / 1_000)}s`;
+    headers.push(names.limit, String(limit.limit), names.remaining, String(Math.max(0, limit.remaining)));
+    headers.push(names.reset, `${Math.ceil(limit.resetMs / 1_000)}s`);
   }
+}
+
+function addFields(headers: FlatHeaders, fields: Readonly<Record<string, string>>): void {
+  for (const name in fields) headers.push(name, fields[name] as string);
 }
 
 function shortestOf(kind: LimitSnapshot['kind'], limits: readonly LimitSnapshot[]): LimitSnapshot | null {
@@ -50,14 +61,13 @@ function shortestOf(kind: LimitSnapshot['kind'], limits: readonly LimitSnapshot[
 export function replyWithBody(ctx: HttpContext, answer: Extract<RoutedAnswer, { kind: 'body' }>): void {
   // Written past koa's own response, whose setters check and look up each header again.
   ctx.respond = false;
-  ctx.res.writeHead(200, {
-    ...identityHeaders(ctx),
-    ...answer.headers,
-    ...answerHeaders(answer.origin),
-    'x-waybill-cost-nano-usd': answer.costNanoUsd === null ? 'unknown' : String(answer.costNanoUsd),
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(answer.body),
-  });
+  const headers = identityHeaders(ctx);
+  addFields(headers, answer.headers);
+  addAnswerHeaders(headers, answer.origin);
+  headers.push('x-waybill-cost-nano-usd', answer.costNanoUsd === null ? 'unknown' : String(answer.costNanoUsd));
+  headers.push('content-type', 'application/json; charset=utf-8');
+  headers.push('content-length', String(Buffer.byteLength(answer.body)));
+  ctx.res.writeHead(200, headers);
   ctx.res.end(answer.body);
 }
 
@@ -70,7 +80,7 @@ export class StreamReply implements StreamSink {
   readonly #res: ServerResponse;
   #timer: NodeJS.Timeout;
   #started = false;
-  #headers: Record<string, string> = {};
+  #headers: FlatHeaders = [];
 
   constructor(ctx: HttpContext) {
     this.#ctx = ctx;
@@ -80,7 +90,8 @@ export class StreamReply implements StreamSink {
 
   /** Sends the whole stream of an answer. */
   async send(answer: Extract<RoutedAnswer, { kind: 'stream' }>): Promise<void> {
-    this.#headers = { ...answer.headers, ...answerHeaders(answer.origin) };
+    addFields(this.#headers, answer.headers);
+    addAnswerHeaders(this.#headers, answer.origin);
     try {
       await answer.pump(this);
     } finally {
@@ -126,13 +137,10 @@ export class StreamReply implements StreamSink {
     if (this.#started) return;
     this.#started = true;
     this.#ctx.respond = false;
-    this.#res.writeHead(200, {
-      ...identityHeaders(this.#ctx),
-      ...this.#headers,
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-cache',
-      'x-accel-buffering': 'no',
-    });
+    const headers = identityHeaders(this.#ctx).concat(this.#headers);
+    headers.push('content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache');
+    headers.push('x-accel-buffering', 'no');
+    this.#res.writeHead(200, headers);
   }
 
   #keepAlive(): void {

@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import { Router } from '@koa/router';
 import Koa from 'koa';
 import type { BudgetState } from '../domain/budget.js';
@@ -16,6 +17,7 @@ import { live, metricsPage, type OpsParts, ready, unrouted } from './ops.js';
 import { billing, type PartnerParts } from './partner.js';
 import { type PriceParts, priceRequest } from './price.js';
 import { type RoutedParts, routedEndpoint } from './routed.js';
+import { beginRequest, shortWay } from './short-way.js';
 
 /** An answer that is data already. */
 export interface PlainAnswer {
@@ -55,24 +57,32 @@ export interface HttpOptions {
 }
 
 const ROUTED = ['/v1', '/api/v1'];
+const ROUTED_TASKS = [
+  ['/chat/completions', 'chat'],
+  ['/embeddings', 'embedding'],
+  ['/completions', 'completion'],
+] as const;
 const ADMIN = '/api/admin/v1';
 
 /** The HTTP interface: one middleware for errors, one route a line. */
-export function createHttpApp(options: HttpOptions): Koa<RequestState> {
-  const { current } = options;
+export function createHttpHandler(options: HttpOptions): RequestListener {
+  const { current, logger } = options;
   const app = new Koa<RequestState>({ proxy: options.trustProxy });
   app.silent = true;
   app.use((ctx, next) => {
-    ctx.state = { inferenceId: options.newId(), receivedAt: options.clock.now() };
+    ctx.state = beginRequest(options);
     return next();
   });
-  app.use(errorAnswers(options.logger));
+  app.use(errorAnswers(logger));
   app.use(cors(options.cors));
 
   const router = new Router<RequestState>();
-  router.post(under('/chat/completions'), routedEndpoint('chat', '/v1/chat/completions', current));
-  router.post(under('/embeddings'), routedEndpoint('embedding', '/v1/embeddings', current));
-  router.post(under('/completions'), routedEndpoint('completion', '/v1/completions', current));
+  const routed = new Map<string, (ctx: HttpContext) => Promise<void>>();
+  for (const [path, task] of ROUTED_TASKS) {
+    const handle = routedEndpoint(task, `/v1${path}`, current);
+    for (const whole of under(path)) routed.set(whole, handle);
+    router.post(under(path), handle);
+  }
   router.post(under('/price'), priceRequest(current));
   router.post(
     under('/billing'),
@@ -90,7 +100,7 @@ export function createHttpApp(options: HttpOptions): Koa<RequestState> {
   addAdminRoutes(router, current);
   app.use(router.routes());
   app.use((ctx) => unrouted(ctx, allowedMethods(ctx)));
-  return app;
+  return shortWay({ ...options, app, handlers: routed });
 }
 
 function addAdminRoutes(router: Router<RequestState>, current: () => HttpParts): void {

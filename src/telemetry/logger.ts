@@ -17,13 +17,15 @@ export interface LoggerOptions {
 export interface OpenLogger extends Logger {
   /** True when a line of this level would be written: to leave out work that only a line needs. */
   isEnabled(level: LoggerOptions['level']): boolean;
+  /** Writes a line made by hand: whole, redacted and with its line end. It is made only when it will be written. */
+  line(level: LoggerOptions['level'], make: (isoTime: string) => string): void;
   /** Resolves when everything logged so far has been handed to the operating system. Later lines are dropped. */
   close(): Promise<void>;
 }
 
 /** Lines wait at most this long for company: one write of many is what keeps a line at a few microseconds. */
 const FLUSH_MS = 200;
-const BUFFER_BYTES = 4096;
+const BUFFER_BYTES = 12 * 1024;
 /** A reader of our output that stands still costs this much memory, and then lines. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 
@@ -46,6 +48,7 @@ export async function createLogger(options: LoggerOptions): Promise<OpenLogger> 
   });
 
   let closed = false;
+  const isoTime = isoClock();
   const toTerminal = terminalWriter(terminal, options.format);
   const stream: DestinationStream = {
     write(line) {
@@ -85,11 +88,28 @@ export async function createLogger(options: LoggerOptions): Promise<OpenLogger> 
     error: logger.error.bind(logger),
     fatal: logger.fatal.bind(logger),
     isEnabled: (level) => logger.isLevelEnabled(level),
+    line(level, make) {
+      if (logger.isLevelEnabled(level)) stream.write(make(isoTime()));
+    },
     async close() {
       if (closed) return;
       closed = true;
       await Promise.all([closeSink(terminal), file === null ? null : closeSink(file)]);
     },
+  };
+}
+
+/** The time as lines have it; under load many share a millisecond. */
+function isoClock(): () => string {
+  let at = Number.NaN;
+  let text = '';
+  return () => {
+    const now = Date.now();
+    if (now !== at) {
+      at = now;
+      text = new Date(now).toISOString();
+    }
+    return text;
   };
 }
 

@@ -132,6 +132,26 @@ export function editMembers(
   return result + text.slice(tail, close) + text.slice(close);
 }
 
+/**
+ * Replaces the value of a member by what `fn` makes of its text, or adds the member at the end, where `fn` gets null.
+ * `text` must be the valid JSON of an object.
+ */
+export function replaceMember(text: string, name: string, fn: (raw: string | null) => string): string {
+  const spans = scanObject(text, Number.POSITIVE_INFINITY);
+  let result = '';
+  let copied = 0;
+  for (const { key, valueStart, valueEnd } of spans) {
+    if (key !== name) continue;
+    result += text.slice(copied, valueStart) + fn(text.slice(valueStart, valueEnd));
+    copied = valueEnd;
+  }
+  if (copied > 0) return result + text.slice(copied);
+  const last = spans.at(-1);
+  const tail = last === undefined ? text.indexOf('{') + 1 : last.valueEnd;
+  const comma = last === undefined ? '' : ',';
+  return `${text.slice(0, tail)}${comma}${JSON.stringify(name)}:${fn(null)}${text.slice(tail)}`;
+}
+
 /** Where the text before a member ends, its comma not included; for the first, where its own key starts. */
 function separatorBefore(spans: readonly Span[], index: number, text: string): number {
   const before = spans[index - 1];

@@ -1,8 +1,8 @@
 import { formatUsdShort, type NanoUsd } from '../domain/money.js';
 import type { SplitBody } from '../domain/provider.js';
-import type { Task } from '../domain/task.js';
+import type { JsonObject, Task } from '../domain/task.js';
 import { type Count, isCount, totalInput, totalOutput, type Usage } from '../domain/usage.js';
-import { editMembers, type MemberEdit, scanMembers, writeObject } from './json-text.js';
+import { editMembers, replaceMember, scanMembers, writeObject } from './json-text.js';
 
 /** What a request used and cost, to be written into its answer. */
 export interface Charge {
@@ -12,6 +12,8 @@ export interface Charge {
   /** Null when unknown. */
   costNanoUsd: NanoUsd | null;
 }
+
+const REPORTED_FIGURES = ['prompt_tokens', 'completion_tokens', 'total_tokens'] as const;
 
 /**
  * An answer's text with `usage.cost` (USD) and `usage.cost_nano_usd` added; both null when unknown. A provider's own
@@ -29,13 +31,7 @@ export function withCost(body: string | SplitBody, charge: Charge): string | Buf
 }
 
 function textWithCost(body: string, charge: Charge): string {
-  let found = false;
-  const edited = editMembers(body, (key, raw): MemberEdit => {
-    if (key !== 'usage') return undefined;
-    found = true;
-    return { raw: usageText(raw, charge) };
-  });
-  return found ? edited : editMembers(body, () => undefined, [['usage', usageText(null, charge)]]);
+  return replaceMember(body, 'usage', (raw) => usageText(raw, charge));
 }
 
 /**
@@ -61,6 +57,22 @@ export function usageChunk(options: {
 }
 
 function usageText(raw: string | null, charge: Charge): string {
+  return (raw === null ? null : reportedText(raw, charge)) ?? editedUsageText(raw, charge);
+}
+
+/** The way of most answers: the provider reported whole figures and no cost, so that ours is only added. */
+function reportedText(raw: string, { usage, costNanoUsd }: Charge): string | null {
+  if (usage?.source !== 'reported' || !raw.endsWith('}') || raw.includes('cost')) return null;
+  const given = JSON.parse(raw) as JsonObject;
+  if (!REPORTED_FIGURES.every((name) => given[name] == null || isCount(given[name]))) return null;
+  const end = raw.slice(0, -1).trimEnd();
+  const comma = end.endsWith('{') ? '' : ',';
+  const cost = costNanoUsd === null ? 'null' : formatUsdShort(costNanoUsd);
+  return `${end}${comma}"cost":${cost},"cost_nano_usd":${costNanoUsd}${raw.slice(end.length)}`;
+}
+
+/** Usage in general: figures that are missing filled by ours, a cost that is there kept under another name. */
+function editedUsageText(raw: string | null, charge: Charge): string {
   const cost: Array<[string, string]> =
     charge.costNanoUsd === null
       ? [

@@ -12,6 +12,23 @@ export interface OpenAiUsageOptions {
   text?: string;
 }
 
+/** Where each figure may stand, the first that is there counts. */
+const PATHS = {
+  reasoning: [['completion_tokens_details', 'reasoning_tokens'], ['reasoning_tokens']],
+  cached: [
+    ['prompt_tokens_details', 'cached_tokens'],
+    ['input_tokens_details', 'cached_tokens'],
+    ['cached_tokens'],
+    ['prompt_cache_hit_tokens'],
+  ],
+  cacheWrite: [['prompt_tokens_details', 'cache_write_tokens']],
+  audioInput: [['prompt_tokens_details', 'audio_tokens']],
+  audioOutput: [['completion_tokens_details', 'audio_tokens']],
+  input: [['prompt_tokens'], ['input_tokens']],
+  output: [['completion_tokens'], ['output_tokens']],
+  total: [['total_tokens']],
+} as const satisfies Record<string, ReadonlyArray<readonly string[]>>;
+
 /**
  * OpenAI's `usage` object and its dialects in classes that do not overlap; null when it is absent, null or has nothing
  * in it. `prompt_tokens` includes cached tokens (`prompt_tokens_details.cached_tokens`, Together's `cached_tokens`,
@@ -24,27 +41,27 @@ export function parseOpenAiUsage(raw: unknown, options: OpenAiUsageOptions = {})
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return null;
   const fields = new Fields(raw as JsonObject);
   const counts = noCounts();
-  const reasoning = fields.first(['completion_tokens_details', 'reasoning_tokens'], ['reasoning_tokens']);
+  const reasoning = fields.first(PATHS.reasoning);
   const totals = derived(fields, reasoning, options);
 
-  const cached = fields.first(
-    ['prompt_tokens_details', 'cached_tokens'],
-    ['input_tokens_details', 'cached_tokens'],
-    ['cached_tokens'],
-    ['prompt_cache_hit_tokens'],
-  );
-  const cacheWrite = fields.first(['prompt_tokens_details', 'cache_write_tokens']);
-  const audioInput = fields.first(['prompt_tokens_details', 'audio_tokens']);
+  const cached = fields.first(PATHS.cached);
+  const cacheWrite = fields.first(PATHS.cacheWrite);
+  const audioInput = fields.first(PATHS.audioInput);
   const input = without(totals.input, [cached, cacheWrite, audioInput]);
-  if (input.fits) Object.assign(counts, { cachedInput: cached, cacheWrite, audioInput });
-  else fields.problems.push('prompt_tokens_details');
+  if (input.fits) {
+    counts.cachedInput = cached;
+    counts.cacheWrite = cacheWrite;
+    counts.audioInput = audioInput;
+  } else fields.problems.push('prompt_tokens_details');
   counts.input = input.rest;
 
   if (options.outputless !== true) {
-    const audioOutput = fields.first(['completion_tokens_details', 'audio_tokens']);
+    const audioOutput = fields.first(PATHS.audioOutput);
     const output = without(totals.output, [totals.reasoningOutside ? null : reasoning, audioOutput]);
-    if (output.fits) Object.assign(counts, { reasoning, audioOutput });
-    else fields.problems.push('completion_tokens_details');
+    if (output.fits) {
+      counts.reasoning = reasoning;
+      counts.audioOutput = audioOutput;
+    } else fields.problems.push('completion_tokens_details');
     counts.output = output.rest;
   }
   const report = { counts, providerCostUsd: costOf(raw as JsonObject, options.text), problems: fields.problems };
@@ -62,9 +79,9 @@ function derived(
   reasoning: Count,
   options: OpenAiUsageOptions,
 ): { input: Count; output: Count; reasoningOutside: boolean } {
-  let input = fields.first(['prompt_tokens'], ['input_tokens']);
-  let output = fields.first(['completion_tokens'], ['output_tokens']);
-  const total = fields.first(['total_tokens']);
+  let input = fields.first(PATHS.input);
+  let output = fields.first(PATHS.output);
+  const total = fields.first(PATHS.total);
   // Reasoning that only fits beside the output, and there to the last token, was counted beside it (xAI).
   const reasoningOutside =
     options.reasoningOutside === true ||
@@ -80,8 +97,8 @@ function derived(
 
 /** What is left of a whole without its parts. Parts of an unknown whole have no place, parts beyond it are wrong. */
 function without(whole: Count, parts: readonly Count[]): { rest: Count; fits: boolean } {
-  const known = parts.filter((part) => part !== null);
-  const sum = known.reduce((a, b) => a + b, 0);
+  let sum = 0;
+  for (const part of parts) sum += part ?? 0;
   if (whole === null) return { rest: null, fits: sum === 0 };
   return sum > whole ? { rest: whole, fits: false } : { rest: whole - sum, fits: true };
 }
@@ -109,7 +126,7 @@ class Fields {
   }
 
   /** The first of these that is there. */
-  first(...paths: ReadonlyArray<readonly string[]>): Count {
+  first(paths: ReadonlyArray<readonly string[]>): Count {
     for (const path of paths) {
       let value: unknown = this.#usage;
       for (const key of path) {

@@ -3,49 +3,56 @@ import type { AnswerOrigin } from '../../domain/dispatch.js';
 import { WaybillError } from '../../domain/errors.js';
 import { ClientGoneError } from '../../domain/lifeline.js';
 import type { Logger } from '../../domain/ports.js';
-import type { RequestState } from '../context.js';
-import { answerHeaders, identityHeaders } from '../reply.js';
+import type { HttpContext, RequestState } from '../context.js';
+import { addAnswerHeaders, identityHeaders } from '../reply.js';
 
 /** A path may be as long as a client likes. */
 const MAX_LOGGED_PATH = 200;
 
-/** The one place where an error becomes an answer. */
+/** The one place where an error becomes an answer, for whatever runs inside it. */
 export function errorAnswers(logger: Logger): Middleware<RequestState> {
   return async (ctx, next) => {
     try {
       await next();
-      if (ctx.respond !== false) ctx.set(identityHeaders(ctx));
+      if (ctx.respond === false) return;
+      const identity = identityHeaders(ctx);
+      for (let at = 0; at < identity.length; at += 2) ctx.set(identity[at] as string, identity[at + 1] as string);
     } catch (cause) {
-      const error = cause instanceof WaybillError ? cause : fromUnknown(cause);
-      if (error.code === 'internal_error' && !(error.cause instanceof ClientGoneError)) {
-        logger.error(
-          { err: error.cause ?? cause, inferenceId: ctx.state.inferenceId, path: ctx.path },
-          'request failed',
-        );
-      }
-      if (ctx.res.headersSent || ctx.respond === false) return;
-      const { origin } = error as { origin?: AnswerOrigin };
-      // What was dispatched has its line already. The message may quote a prompt: only the code is logged.
-      if (origin === undefined) {
-        const { method, path } = ctx;
-        logger.info(
-          {
-            inferenceId: ctx.state.inferenceId,
-            method,
-            path: path.slice(0, MAX_LOGGED_PATH),
-            status: error.status,
-            errorCode: error.code,
-          },
-          'request refused',
-        );
-      }
-      ctx.status = error.status;
-      ctx.set(identityHeaders(ctx));
-      if (origin !== undefined) ctx.set(answerHeaders(origin));
-      for (const [name, value] of Object.entries(errorHeaders(error))) ctx.set(name, value);
-      ctx.body = error.toBody();
+      replyWithError(ctx, cause, logger);
     }
   };
+}
+
+/** Answers with an error, and logs it where nothing else has; does neither twice. */
+export function replyWithError(ctx: HttpContext, cause: unknown, logger: Logger): void {
+  const error = cause instanceof WaybillError ? cause : fromUnknown(cause);
+  if (error.code === 'internal_error' && !(error.cause instanceof ClientGoneError)) {
+    logger.error({ err: error.cause ?? cause, inferenceId: ctx.state.inferenceId, path: ctx.path }, 'request failed');
+  }
+  if (ctx.res.headersSent || ctx.respond === false) return;
+  ctx.respond = false;
+  const { origin } = error as { origin?: AnswerOrigin };
+  // What was dispatched has its line already. The message may quote a prompt: only the code is logged.
+  if (origin === undefined) {
+    const { method, path } = ctx;
+    logger.info(
+      {
+        inferenceId: ctx.state.inferenceId,
+        method,
+        path: path.slice(0, MAX_LOGGED_PATH),
+        status: error.status,
+        errorCode: error.code,
+      },
+      'request refused',
+    );
+  }
+  const headers = identityHeaders(ctx);
+  if (origin !== undefined) addAnswerHeaders(headers, origin);
+  for (const [name, value] of Object.entries(errorHeaders(error))) headers.push(name, value);
+  const body = JSON.stringify(error.toBody());
+  headers.push('content-type', 'application/json; charset=utf-8', 'content-length', String(Buffer.byteLength(body)));
+  ctx.res.writeHead(error.status, headers);
+  ctx.res.end(body);
 }
 
 /** Retry advice, where the table gives it. */

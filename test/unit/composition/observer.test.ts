@@ -26,7 +26,7 @@ function logged(report: Partial<AttemptReport>, prompts = false): unknown {
   const log = (fields: object) => {
     lines.push(fields);
   };
-  const logger = { info: log, warn: log };
+  const logger = { line: () => undefined, warn: log };
   createObserver({ logger, metrics: createMetrics(), prompts }).attemptEnded({ ...FAILED, ...report });
   expect(lines).toHaveLength(1);
   return lines[0];
