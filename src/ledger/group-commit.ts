@@ -24,7 +24,11 @@ interface Waiting {
 const MAX_BATCH = 2_000;
 /** Of the requests under way, and no longer than so long. */
 const SHARE_TO_WAIT_FOR = 0.5;
-const MAX_GATHER_MS = 2;
+const MAX_GATHER_MS = 1;
+/** Fewer than so many entries in that time are not worth waiting for. */
+const MIN_GATHERED = 2;
+/** What the last commit says of how often entries come, against all before it. */
+const PACE_DECAY = 0.2;
 /** A lock of another process is waited for so long, looked at so often. */
 const LOCK_PATIENCE_MS = 2_000;
 const LOCK_RETRY_MS = 20;
@@ -44,7 +48,10 @@ export class GroupCommit {
   #scheduled = false;
   /** Requests whose intent is written and whose end is not: what may still come to share a commit. */
   #open = 0;
-  #waitingSince = 0;
+  #gathering: NodeJS.Timeout | null = null;
+  /** Entries a millisecond, lately. */
+  #pace = 0;
+  #lastFlushAt = 0;
   #failing = false;
   #closed = false;
   #isClosing = false;
@@ -76,9 +83,8 @@ export class GroupCommit {
     if (entry.request !== undefined) this.#open += 1;
     if (entry.requestSettlement !== undefined) this.#open -= 1;
     return new Promise((resolve, reject) => {
-      if (this.#queue.length === 0) this.#waitingSince = performance.now();
       this.#queue.push({ entry, resolve, reject });
-      this.#schedule();
+      if (this.#gathering === null || this.#isShareReached()) this.#schedule();
     });
   }
 
@@ -104,21 +110,44 @@ export class GroupCommit {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      if (!this.#isWorthMore()) this.#flush();
-      if (this.#queue.length > 0) this.#schedule();
+      if (this.#gathering === null && this.#isWorthMore()) this.#gather();
+      else this.#flush();
+      if (this.#queue.length > 0 && this.#gathering === null) this.#schedule();
     });
   }
 
+  /** Lets entries come until there are enough of them, or it has been long enough. */
+  #gather(): void {
+    this.#gathering = setTimeout(() => {
+      this.#gathering = null;
+      if (this.#scheduled) return;
+      this.#flush();
+      if (this.#queue.length > 0) this.#schedule();
+    }, MAX_GATHER_MS);
+  }
+
   /**
-   * A commit costs as much as many rows, so under load it waits a few turns of the event loop for a share of the
-   * requests under way to join; alone, never.
+   * A commit costs as much as many rows, so while entries come fast it waits for a share of the requests under way to
+   * join; alone, or where most of what is open will not end soon, never.
    */
   #isWorthMore(): boolean {
-    if (this.#queue.length >= this.#open * SHARE_TO_WAIT_FOR) return false;
-    return performance.now() - this.#waitingSince < MAX_GATHER_MS;
+    return !this.#isShareReached() && this.#pace * MAX_GATHER_MS >= MIN_GATHERED;
+  }
+
+  #isShareReached(): boolean {
+    return this.#queue.length >= this.#open * SHARE_TO_WAIT_FOR;
+  }
+
+  #notePace(entries: number): void {
+    const now = performance.now();
+    this.#pace += PACE_DECAY * (entries / Math.max(now - this.#lastFlushAt, 0.1) - this.#pace);
+    this.#lastFlushAt = now;
   }
 
   #flush(): void {
+    if (this.#gathering !== null) clearTimeout(this.#gathering);
+    this.#gathering = null;
+    this.#notePace(this.#queue.length);
     const batch = this.#queue.length <= MAX_BATCH ? this.#queue : this.#queue.slice(0, MAX_BATCH);
     this.#queue = this.#queue.length <= MAX_BATCH ? [] : this.#queue.slice(MAX_BATCH);
     if (batch.length === 0) return;

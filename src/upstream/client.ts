@@ -23,6 +23,9 @@ const HIGH_WATER_BYTES = 256 * 1024;
 const MAX_ERROR_BYTES = 256 * 1024;
 const KEEP_ALIVE_MS = 30_000;
 
+/** Where URLs lead is remembered for so many of them. */
+const MAX_KNOWN_URLS = 1_000;
+
 /** A few bytes can unpack to gigabytes: every call says how many it takes. */
 type Unpack = (body: Buffer, bound: Required<Pick<ZlibOptions, 'maxOutputLength'>>) => Promise<Buffer>;
 
@@ -39,6 +42,20 @@ const decompress: Record<string, Unpack> = {
  */
 export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClient {
   const pools = new Map<string, Pool>();
+
+  const ways = new Map<string, { pool: Pool; path: string }>();
+
+  function wayTo(url: string, connectMs: number): { pool: Pool; path: string } {
+    const name = `${connectMs} ${url}`;
+    let way = ways.get(name);
+    if (way === undefined) {
+      const { origin, path } = splitUrl(url);
+      way = { pool: poolFor(origin, connectMs), path };
+      if (ways.size >= MAX_KNOWN_URLS) ways.clear();
+      ways.set(name, way);
+    }
+    return way;
+  }
 
   function poolFor(origin: string, connectMs: number): Pool {
     const name = `${origin} ${connectMs}`;
@@ -59,9 +76,9 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
 
   async function send(call: UpstreamCall): Promise<UpstreamResult> {
     if (call.life.isEnded) throw call.life.reason;
-    const { origin, path } = splitUrl(call.route.url);
+    const { pool, path } = wayTo(call.route.url, call.connectMs);
     const exchange = new Exchange(call);
-    poolFor(origin, call.connectMs).dispatch(
+    pool.dispatch(
       {
         path,
         method: call.route.method,
@@ -99,6 +116,7 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
     async close() {
       const all = [...pools.values()];
       pools.clear();
+      ways.clear();
       await Promise.all(all.map((pool) => pool.destroy()));
     },
   };
@@ -122,13 +140,14 @@ function responseOf(exchange: Exchange, call: UpstreamCall, stated: UpstreamResp
     async readAll(maxBytes) {
       const parts: Buffer[] = [];
       let size = 0;
-      for (let part = await next(); part !== null; part = await next()) {
+      for (let part = exchange.isWhole ? exchange.taken() : await next(); part !== null; ) {
         size += part.length;
         if (size > maxBytes) {
           exchange.cancel();
           throw tooLarge(maxBytes);
         }
         parts.push(part);
+        part = exchange.isWhole ? exchange.taken() : await next();
       }
       const body = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size);
       const decode = decompress[exchange.headers['content-encoding']?.toLowerCase() ?? ''];
@@ -214,7 +233,9 @@ class Exchange implements Dispatcher.DispatchHandler {
   #resolveStarted!: () => void;
   #rejectStarted!: (error: unknown) => void;
   #controller: Dispatcher.DispatchController | null = null;
-  #timer: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout;
+  /** Made by the first who has to wait: most answers come with their head. */
+  #idle: NodeJS.Timeout | null = null;
   #queue: Buffer[] = [];
   #queuedBytes = 0;
   #ended = false;
@@ -245,12 +266,20 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.status = status;
     this.headers = flatten(headers);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    this.#resolveStarted();
+  }
+
+  /** From now on something has to come within the idle time. */
+  #watchIdle(): void {
+    if (this.#idle !== null) {
+      this.#idle.refresh();
+      return;
+    }
+    this.#idle = setTimeout(() => {
       // Nobody waiting means that the client is slow, not the provider: the next read starts the time anew.
       if (this.#waiting === null) return;
       this.#fail(timeoutError('UND_ERR_BODY_TIMEOUT', `nothing more came for ${this.#call.idleMs} ms`));
     }, this.#call.idleMs);
-    this.#resolveStarted();
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -258,7 +287,6 @@ class Exchange implements Dispatcher.DispatchHandler {
     const waiting = this.#waiting;
     if (waiting !== null) {
       this.#waiting = null;
-      this.#timer.refresh();
       waiting.resolve(chunk);
       return;
     }
@@ -277,21 +305,31 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#fail(error);
   }
 
+  /** True when the answer has come to its good end: what is left of it is taken without waiting. */
+  get isWhole(): boolean {
+    return this.#ended && this.#error === null;
+  }
+
+  /** Everything that has come since the last call; null when there is nothing. */
+  taken(): Buffer | null {
+    if (this.#queue.length === 0) return null;
+    const part = this.#queue.length === 1 ? (this.#queue[0] as Buffer) : Buffer.concat(this.#queue, this.#queuedBytes);
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    return part;
+  }
+
   /** Everything that has come since the last call, or the next part. */
   next(): Promise<Buffer | null> {
-    if (this.#queue.length > 0) {
-      const part =
-        this.#queue.length === 1 ? (this.#queue[0] as Buffer) : Buffer.concat(this.#queue, this.#queuedBytes);
-      this.#queue = [];
-      this.#queuedBytes = 0;
-      if (!this.#ended) this.#timer.refresh();
-      // Last: undici hands over what it held back before this returns.
+    const part = this.taken();
+    if (part !== null) {
+      // Undici hands over what it held back before this returns.
       if (this.#controller?.paused === true) this.#controller.resume();
       return Promise.resolve(part);
     }
     if (this.#error !== null) return Promise.reject(this.#error);
     if (this.#ended) return Promise.resolve(null);
-    this.#timer.refresh();
+    this.#watchIdle();
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
     });
@@ -315,6 +353,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #finish(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
+    if (this.#idle !== null) clearTimeout(this.#idle);
     this.#call.life.offEnd(this.#onEnd);
   }
 }

@@ -43,6 +43,7 @@ function exhaustedReset(headers: HeaderFields, now: number): number | null {
 export function readStatedLimits(headers: HeaderFields, now: number): StatedLimit[] {
   const limits: StatedLimit[] = [];
   for (const name in headers) {
+    if (!name.includes('ratelimit')) continue;
     const kind = REMAINING.exec(name)?.[2] ?? ANTHROPIC_REMAINING.exec(name)?.[1];
     if (kind === undefined) continue;
     const remaining = plainNumber(headers[name]);
