@@ -84,6 +84,15 @@ export function createBudgets(options: BudgetsOptions): Budgets {
       return holdIn(sums, worstCase);
     },
     snapshot: () => [...kept.values()].map(stateOf),
+    recount(client) {
+      const budget = kept.get(client);
+      // Nobody has looked yet: whoever does reads the ledger as it is then.
+      if (budget === undefined || !memory.has(client)) return;
+      const sums = sumsOf(budget);
+      const inLedger = spentSince(client, budget.periodAt(clock.now()).from);
+      // What has just been settled may not be in the ledger yet, so the sum never falls.
+      if (inLedger > sums.spent) sums.spent = inLedger;
+    },
   };
 }
 

@@ -2,9 +2,17 @@ import { Lifeline, ShutdownError } from '../domain/lifeline.js';
 import type { UnderWay } from '../http/routed.js';
 import { shuttingDown } from '../http/server.js';
 
+/** Those who entered between two reloads. */
+interface Cohort {
+  size: number;
+  /** Set once nobody enters any more. */
+  onGone: (() => void) | null;
+}
+
 /** Requests that have not ended: a stop refuses new ones, waits for these, and cuts what is left. */
 export class InFlight implements UnderWay {
-  readonly #lives = new Set<Lifeline>();
+  readonly #lives = new Map<Lifeline, Cohort>();
+  #cohort: Cohort = { size: 0, onGone: null };
   #draining = false;
   #onIdle: (() => void) | null = null;
 
@@ -19,13 +27,28 @@ export class InFlight implements UnderWay {
   enter(): Lifeline {
     if (this.#draining) throw shuttingDown();
     const life = new Lifeline();
-    this.#lives.add(life);
+    this.#lives.set(life, this.#cohort);
+    this.#cohort.size += 1;
     return life;
   }
 
   leave(life: Lifeline): void {
+    const cohort = this.#lives.get(life);
+    if (cohort === undefined) return;
     this.#lives.delete(life);
+    cohort.size -= 1;
+    if (cohort.size === 0) cohort.onGone?.();
     if (this.#lives.size === 0) this.#onIdle?.();
+  }
+
+  /** Resolves once those have left who entered since the last call; whoever enters from now on is not waited for. */
+  turnOver(): Promise<void> {
+    const cohort = this.#cohort;
+    this.#cohort = { size: 0, onGone: null };
+    if (cohort.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      cohort.onGone = resolve;
+    });
   }
 
   /** From now on nothing enters. */
@@ -35,7 +58,7 @@ export class InFlight implements UnderWay {
 
   /** Ends everything under way. */
   cut(): void {
-    for (const life of this.#lives) life.end(new ShutdownError());
+    for (const life of this.#lives.keys()) life.end(new ShutdownError());
   }
 
   /** True when all have ended within `ms`; a signal ends the wait sooner. */

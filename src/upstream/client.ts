@@ -39,6 +39,7 @@ const decompress: Record<string, Unpack> = {
  */
 export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClient {
   const pools = new Map<string, Pool>();
+  const closing = new Set<Pool>();
 
   function poolFor(origin: string, connectMs: number): Pool {
     const name = `${origin} ${connectMs}`;
@@ -96,8 +97,21 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
 
   return {
     send,
+    closeUnused(isUsed) {
+      for (const [name, pool] of pools) {
+        const [origin = '', connectMs] = name.split(' ');
+        if (isUsed(origin, Number(connectMs))) continue;
+        pools.delete(name);
+        closing.add(pool);
+        // Rejected when a stop destroys it meanwhile: it is closed either way.
+        void pool.close().then(
+          () => closing.delete(pool),
+          () => closing.delete(pool),
+        );
+      }
+    },
     async close() {
-      const all = [...pools.values()];
+      const all = [...pools.values(), ...closing];
       pools.clear();
       await Promise.all(all.map((pool) => pool.destroy()));
     },
