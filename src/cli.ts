@@ -33,6 +33,19 @@ function stopSignals(): { stop: AbortSignal; hurry: AbortSignal } {
   return { stop: stop.signal, hurry: hurry.signal };
 }
 
+/** Notes a signal to reload from now on, so that none ends a daemon that is still starting. */
+function reloadSignal(): (listener: () => void) => void {
+  let isDue = false;
+  let listener = () => {
+    isDue = true;
+  };
+  process.on('SIGHUP', () => listener());
+  return (next) => {
+    listener = next;
+    if (isDue) next();
+  };
+}
+
 function collect(value: string, earlier: string[]): string[] {
   return [...earlier, value];
 }
@@ -62,7 +75,9 @@ function program(done: (code: number) => void): Command {
     .option('--listen <address>', 'HOST:PORT or :PORT, over the file')
     .addHelpText('after', '\nExample:\n  waybill serve --config config.yaml --listen 127.0.0.1:8080')
     .action(async (options) => {
-      done(await serveCommand(options, { print, warn, env, knownTypes: offlineTools.knownTypes, ...stopSignals() }));
+      const { knownTypes } = offlineTools;
+      const onReload = reloadSignal();
+      done(await serveCommand(options, { print, warn, env, knownTypes, onReload, ...stopSignals() }));
     });
 
   waybill

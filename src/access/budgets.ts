@@ -36,7 +36,17 @@ interface Period {
  */
 export function createBudgets(options: BudgetsOptions): Budgets {
   const { clock, logger, memory, spentSince } = options;
-  const kept = new Map(options.budgets.map((budget) => [budget.client, new KeptBudget(budget)]));
+  const calendars = new Map<string, ZonedCalendar>();
+  const kept = new Map(
+    options.budgets.map((budget) => [budget.client, new KeptBudget(budget, calendarOf(budget.timeZone))]),
+  );
+
+  /** One a zone: what Intl makes costs 50 µs and tens of kilobytes outside the heap, and a reload makes all of it anew. */
+  function calendarOf(timeZone: string): ZonedCalendar {
+    const calendar = calendars.get(timeZone) ?? createZonedCalendar(timeZone);
+    calendars.set(timeZone, calendar);
+    return calendar;
+  }
 
   function sumsOf(budget: KeptBudget): PeriodSums {
     const { from } = budget.periodAt(clock.now());
@@ -84,6 +94,15 @@ export function createBudgets(options: BudgetsOptions): Budgets {
       return holdIn(sums, worstCase);
     },
     snapshot: () => [...kept.values()].map(stateOf),
+    recount(client) {
+      const budget = kept.get(client);
+      // Nobody has looked yet: whoever does reads the ledger as it is then.
+      if (budget === undefined || !memory.has(client)) return;
+      const sums = sumsOf(budget);
+      const inLedger = spentSince(client, budget.periodAt(clock.now()).from);
+      // What has just been settled may not be in the ledger yet, so the sum never falls.
+      if (inLedger > sums.spent) sums.spent = inLedger;
+    },
   };
 }
 
@@ -116,9 +135,9 @@ class KeptBudget {
   readonly #calendar: ZonedCalendar;
   #current: Period | null = null;
 
-  constructor(settings: Budget) {
+  constructor(settings: Budget, calendar: ZonedCalendar) {
     this.settings = settings;
-    this.#calendar = createZonedCalendar(settings.timeZone);
+    this.#calendar = calendar;
   }
 
   periodAt(instant: number): Period {

@@ -1,7 +1,8 @@
 import { startApp } from '../app.js';
 import type { Config } from '../config/config.js';
+import { ConfigFile, type ConfigReading } from '../config/config-file.js';
 import type { KnownType } from '../config/entry-checks.js';
-import { findConfigFile, loadConfig } from '../config/load.js';
+import { findConfigFile } from '../config/load.js';
 import { isLoopback, parseListen } from '../config/units.js';
 import { UserError } from '../domain/errors.js';
 import { formatProblem } from './check.js';
@@ -23,6 +24,8 @@ export interface ServeIo {
   stop: AbortSignal;
   /** Aborts at the second: what is under way is cut now. */
   hurry: AbortSignal;
+  /** Calls back at each signal to reload; at once where one came before. */
+  onReload(listener: () => void): void;
 }
 
 /**
@@ -31,8 +34,10 @@ export interface ServeIo {
  * @throws UserError for whatever keeps it from starting
  */
 export async function serveCommand(options: ServeOptions, io: ServeIo): Promise<number> {
-  const config = readConfig(options, io);
-  const app = await startApp({ config, env: io.env });
+  const source = openConfigFile(options, io);
+  const { config, reading } = readConfig(source, io);
+  const app = await startApp({ config, source, reading, env: io.env });
+  io.onReload(() => void app.reload());
   greet(config, app.url, io);
   if (app.recovered > 0) {
     io.print(`${app.recovered} request(s) were in flight when the last process died; they are marked interrupted.`);
@@ -45,20 +50,26 @@ export async function serveCommand(options: ServeOptions, io: ServeIo): Promise<
   return 0;
 }
 
-function readConfig(options: ServeOptions, io: ServeIo): Config {
-  const file = findConfigFile({ flag: options.config, env: io.env });
+function openConfigFile({ config, listen }: ServeOptions, { env, knownTypes }: ServeIo): ConfigFile {
+  const file = findConfigFile({ flag: config, env });
   if (file === null) {
     throw new UserError(
       'there is no config file: name one with --config, or write ./config.yaml (see config.example.yaml)',
     );
   }
-  const { config, problems } = loadConfig({ file, env: io.env, knownTypes: io.knownTypes });
-  for (const problem of problems) io.warn(formatProblem(file, problem));
-  if (config === null) {
-    const errors = problems.filter((problem) => problem.severity === 'error').length;
-    throw new UserError(`${file} has ${errors} error${errors === 1 ? '' : 's'}; nothing was started`);
-  }
-  return options.listen === undefined ? config : listeningOn(config, options.listen);
+  return new ConfigFile({
+    ...{ file, env, knownTypes },
+    adjust: (written) => (listen === undefined ? written : listeningOn(written, listen)),
+  });
+}
+
+function readConfig(source: ConfigFile, io: ServeIo): { config: Config; reading: ConfigReading } {
+  const reading = source.read();
+  const { config, problems } = reading;
+  for (const problem of problems) io.warn(formatProblem(source.path, problem));
+  if (config !== null) return { config, reading };
+  const errors = problems.filter((problem) => problem.severity === 'error').length;
+  throw new UserError(`${source.path} has ${errors} error${errors === 1 ? '' : 's'}; nothing was started`);
 }
 
 function listeningOn(config: Config, listen: string): Config {

@@ -3,18 +3,21 @@ import type { Config } from '../config/config.js';
 import { createDispatcher } from '../dispatch/dispatcher.js';
 import type { Budgets } from '../domain/budget.js';
 import type { ClientDirectory } from '../domain/client.js';
-import type { Dispatcher, Observer } from '../domain/dispatch.js';
+import type { Dispatcher } from '../domain/dispatch.js';
 import type { Ledger, LedgerReader } from '../domain/ledger.js';
 import type { Limiter } from '../domain/limit.js';
 import type { Meter } from '../domain/metering.js';
 import type { NanoUsd } from '../domain/money.js';
-import type { Clock, Logger, Random } from '../domain/ports.js';
+import type { Clock, Random } from '../domain/ports.js';
 import type { Pricer } from '../domain/quote.js';
 import type { Router, TargetHealth } from '../domain/route.js';
 import type { UpstreamClient } from '../domain/upstream.js';
 import type { ProviderStatus } from '../http/admin/providers.js';
 import type { KeyMemory } from '../keys/memory.js';
+import type { OpenLogger } from '../telemetry/logger.js';
+import type { Metrics } from '../telemetry/metrics.js';
 import { buildDirectory } from './clients.js';
+import { createObserver } from './observer.js';
 import { createPricer } from './pricer.js';
 import type { BuiltProviders } from './providers.js';
 import { buildRouting } from './routing.js';
@@ -26,12 +29,12 @@ export interface Foundation {
   client: UpstreamClient;
   meter: Meter;
   ledger: Ledger;
-  observer: Observer;
+  metrics: Metrics;
   keyMemory: KeyMemory;
   budgetMemory: BudgetMemory;
   clock: Clock;
   random: Random;
-  logger: Logger;
+  logger: OpenLogger;
 }
 
 /** Everything that one configuration makes. Never changed: a reload builds another. */
@@ -54,7 +57,7 @@ export function buildGeneration(
   foundation: Foundation,
   sandboxUrl: string | null,
 ): Generation {
-  const { clock, limiter, meter } = foundation;
+  const { clock, limiter, meter, logger, metrics } = foundation;
   const { policy } = config;
   const { providers, router, dryRouter } = buildRouting(config, foundation, sandboxUrl);
   const reader = foundation.ledger.reader();
@@ -62,13 +65,14 @@ export function buildGeneration(
     budgets: (config.clients ?? []).flatMap(({ id, budget }) => (budget === null ? [] : [{ client: id, ...budget }])),
     spentSince: (client, from) => spentSince(reader, client, from),
     clock,
-    logger: foundation.logger,
+    logger,
     memory: foundation.budgetMemory,
   });
   const dispatcher = createDispatcher({
     ...foundation,
     router,
     budgets,
+    observer: createObserver({ logger, metrics, prompts: config.logging.prompts }),
     policy: {
       retry: policy.retry,
       queueMaxWaitMs: policy.queue.maxWaitMs,

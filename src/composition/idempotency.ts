@@ -17,8 +17,8 @@ export interface OpenIdempotency {
  * Opens the kept answers of a ledger file, and deletes those that are a day old from time to time.
  * @throws UserError when the file cannot be used
  */
-export function openIdempotency(config: Config, logger: Logger): OpenIdempotency {
-  const { ledger } = config.storage;
+export function openIdempotency(config: () => Config, logger: Logger): OpenIdempotency {
+  const { ledger } = config().storage;
   if (ledger.type !== 'sqlite') throw new UserError('answers are kept for idempotency keys in a SQLite ledger only');
   const store = openSqliteIdempotency(ledger);
   const prune = async () => {
@@ -30,9 +30,9 @@ export function openIdempotency(config: Config, logger: Logger): OpenIdempotency
   };
   void prune();
   const timer = setInterval(prune, PRUNE_EVERY_MS).unref();
-  const longest = Math.max(0, ...config.providers.map(({ timeouts }) => timeouts.totalMs));
+  const longest = () => Math.max(0, ...config().providers.map(({ timeouts }) => timeouts.totalMs));
   return {
-    idempotency: createIdempotency({ store, clock: systemClock, logger, waitMs: () => longest }),
+    idempotency: createIdempotency({ store, clock: systemClock, logger, waitMs: longest }),
     close() {
       clearInterval(timer);
       store.close();

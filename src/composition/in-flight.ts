@@ -2,9 +2,33 @@ import { Lifeline, ShutdownError } from '../domain/lifeline.js';
 import type { UnderWay } from '../http/routed.js';
 import { shuttingDown } from '../http/server.js';
 
+/** Those who entered between two reloads. */
+interface Cohort {
+  size: number;
+  /** Set once nobody enters any more. */
+  onGone: (() => void) | null;
+}
+
+/**
+ * A life with its place among all: a list in which places change hands, since the tables of a Set or Map that things
+ * come to and leave all the time keep what they once held from being collected young.
+ */
+class TrackedLife extends Lifeline {
+  readonly cohort: Cohort;
+  /** -1 once it has left. */
+  place: number;
+
+  constructor(cohort: Cohort, place: number) {
+    super();
+    this.cohort = cohort;
+    this.place = place;
+  }
+}
+
 /** Requests that have not ended: a stop refuses new ones, waits for these, and cuts what is left. */
 export class InFlight implements UnderWay {
-  readonly #lives = new Set<Lifeline>();
+  readonly #lives: TrackedLife[] = [];
+  #cohort: Cohort = { size: 0, onGone: null };
   #draining = false;
   #onIdle: (() => void) | null = null;
 
@@ -13,19 +37,39 @@ export class InFlight implements UnderWay {
   }
 
   get count(): number {
-    return this.#lives.size;
+    return this.#lives.length;
   }
 
   enter(): Lifeline {
     if (this.#draining) throw shuttingDown();
-    const life = new Lifeline();
-    this.#lives.add(life);
+    const life = new TrackedLife(this.#cohort, this.#lives.length);
+    this.#lives.push(life);
+    this.#cohort.size += 1;
     return life;
   }
 
   leave(life: Lifeline): void {
-    this.#lives.delete(life);
-    if (this.#lives.size === 0) this.#onIdle?.();
+    if (!(life instanceof TrackedLife) || this.#lives[life.place] !== life) return;
+    const { cohort, place } = life;
+    const last = this.#lives.pop() as TrackedLife;
+    if (last !== life) {
+      this.#lives[place] = last;
+      last.place = place;
+    }
+    life.place = -1;
+    cohort.size -= 1;
+    if (cohort.size === 0) cohort.onGone?.();
+    if (this.#lives.length === 0) this.#onIdle?.();
+  }
+
+  /** Resolves once those have left who entered since the last call; whoever enters from now on is not waited for. */
+  turnOver(): Promise<void> {
+    const cohort = this.#cohort;
+    this.#cohort = { size: 0, onGone: null };
+    if (cohort.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      cohort.onGone = resolve;
+    });
   }
 
   /** From now on nothing enters. */
@@ -35,12 +79,12 @@ export class InFlight implements UnderWay {
 
   /** Ends everything under way. */
   cut(): void {
-    for (const life of this.#lives) life.end(new ShutdownError());
+    for (const life of [...this.#lives]) life.end(new ShutdownError());
   }
 
   /** True when all have ended within `ms`; a signal ends the wait sooner. */
   async idleWithin(ms: number, hurry?: AbortSignal): Promise<boolean> {
-    if (this.#lives.size === 0) return true;
+    if (this.#lives.length === 0) return true;
     return new Promise((resolve) => {
       const done = (idle: boolean) => {
         clearTimeout(timer);

@@ -39,7 +39,7 @@ export async function quoteOffline(config: Config, ask: OfflineAsk): Promise<Quo
   }
   const task = openTaskRequest(endpoint.task, parseRequest(ask.requestText));
   const clock = systemClock;
-  const limiter = createLimiter({ clock, queueMaxLength: config.policy.queue.maxLength, logger: silent });
+  const limiter = createLimiter({ clock, queueMaxLength: () => config.policy.queue.maxLength, logger: silent });
   try {
     const health = createTargetHealth({ clock, settings: () => config.policy.cooldown });
     const parts = { limiter, health, keyMemory: createKeyMemory(), clock, random: Math.random };

@@ -25,6 +25,8 @@ export interface TargetParts {
 /** One provider entry, built: what it offers, its keys, its targets. */
 export interface BuiltProvider {
   config: ProviderConfig;
+  /** Where its requests go; '' for a type without an address of its own that names none. */
+  baseUrl: string;
   keys: readonly ProviderKey[];
   pool: KeyPool;
   offer: ProviderOffer;
@@ -51,8 +53,10 @@ export function buildProvider(config: ProviderConfig, position: number, parts: T
       : adapter.defaultRates === null
         ? null
         : priceOf(`adapter:${adapter.id}`, adapter.defaultRates, []);
+  const address = (adapter.inline === true ? parts.sandboxUrl : (config.baseUrl ?? adapter.baseUrl)) ?? '';
+  const baseUrl = address.replace(/\/+$/, '');
   const build = (model: ModelConfig | string, index: number | null) =>
-    buildTarget({ config, adapter, pool, model, entryPrice, parts, origin: modelOrigin(position, index) });
+    buildTarget({ config, adapter, baseUrl, pool, model, entryPrice, origin: modelOrigin(position, index) });
   const named = config.models ?? [];
   const targets = named.map((model, index) => build(model, index));
   if (config.model !== null && !named.some((model) => model.id === config.model))
@@ -60,6 +64,7 @@ export function buildProvider(config: ProviderConfig, position: number, parts: T
   const opened = new Map<string, Target>();
   return {
     config,
+    baseUrl,
     keys,
     pool,
     prices: [entryPrice, ...targets.map((target) => target.price)].filter((price): price is Price => price !== null),
@@ -101,13 +106,12 @@ interface TargetBuild {
   model: ModelConfig | string;
   entryPrice: Price | null;
   origin: string;
-  parts: TargetParts;
+  baseUrl: string;
 }
 
-function buildTarget({ config, adapter, pool, model: given, entryPrice, origin, parts }: TargetBuild): Target {
+function buildTarget({ config, adapter, pool, model: given, entryPrice, origin, baseUrl }: TargetBuild): Target {
   const model = typeof given === 'string' ? null : given;
   const id = typeof given === 'string' ? given : given.id;
-  const baseUrl = (adapter.inline === true ? parts.sandboxUrl : (config.baseUrl ?? adapter.baseUrl)) ?? '';
   const hasModelLimits =
     model !== null && Object.values(model.limits).some((limit) => limit !== null && limit !== undefined);
   return {
@@ -118,7 +122,7 @@ function buildTarget({ config, adapter, pool, model: given, entryPrice, origin, 
     upstream: {
       providerId: config.id,
       providerModel: model?.providerModel ?? id,
-      baseUrl: baseUrl.replace(/\/+$/, ''),
+      baseUrl,
       hasOwnPath: config.baseUrl !== null && hasPath(config.baseUrl),
       headers: lowerCased(config.headers),
       extraBody: config.extraBody,

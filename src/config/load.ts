@@ -46,7 +46,7 @@ function readSource(file: string, readFile: (path: string) => string): string {
           ? 'it is a directory'
           : code === 'EACCES'
             ? 'permission denied'
-            : String(error);
+            : (error as Error).message;
     throw new UserError(`cannot read the config file ${file}: ${why}`, { cause: error });
   }
 }

@@ -10,7 +10,7 @@ import { fileSchema } from './schema.js';
 import { checkStorage } from './storage-checks.js';
 import { type Surroundings, substitute } from './substitute.js';
 import { type ListenAddress, parseListen } from './units.js';
-import { errorAt, type Finding, formatPath, type LineMap, type YamlPath } from './yaml-path.js';
+import { errorAt, type Finding, formatPath, LineMap, type YamlPath } from './yaml-path.js';
 import { readYaml, type YamlMapping } from './yaml-source.js';
 
 export interface ParseOptions extends Surroundings {
@@ -27,14 +27,19 @@ export interface ParseResult {
   config: Config | null;
   /** Every problem of the file, in the order of its lines. */
   problems: ConfigProblem[];
+  /** Where each key is written. */
+  lines: LineMap;
 }
 
 /** Checks a whole config file and builds the config. Never throws for what is in the text. */
 export function parseConfigText(options: ParseOptions): ParseResult {
   const yaml = readYaml(options.text);
-  if (!yaml.ok)
-    return { config: null, problems: [{ severity: 'error', path: '', line: yaml.line, message: yaml.message }] };
+  if (!yaml.ok) {
+    const problem = { severity: 'error', path: '', line: yaml.line, message: yaml.message } as const;
+    return { config: null, problems: [problem], lines: new LineMap() };
+  }
   const { source } = yaml;
+  const { lines } = source;
   const resolved = substitute(source, options);
   const adopted = adoptCooLlm(resolved.tree);
   const { tree } = adopted;
@@ -60,11 +65,11 @@ export function parseConfigText(options: ParseOptions): ParseResult {
     checked.unshift(...toFindings(parsed.error.issues, { tree, written: source.tree }));
   }
   findings.push(...checked.filter(({ path }) => !resolved.unresolved.some((other) => isPrefix(other, path))));
-  if (!parsed.success || hasError(findings)) return { config: null, problems: toProblems(findings, source.lines) };
+  if (!parsed.success || hasError(findings)) return { config: null, problems: toProblems(findings, lines), lines };
   const { knownTypes } = options;
   const built = buildConfig({ file: parsed.data, knownTypes, disabled: entries.disabled, port: port.value });
   findings.push(...built.findings);
-  return { config: hasError(findings) ? null : built.config, problems: toProblems(findings, source.lines) };
+  return { config: hasError(findings) ? null : built.config, problems: toProblems(findings, lines), lines };
 }
 
 /** The address to listen on as far as it can be read; the default when none is given. */

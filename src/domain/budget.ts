@@ -39,6 +39,8 @@ export interface Budgets {
    */
   hold(client: string, worstCase: NanoUsd): BudgetHold | null;
   snapshot(): BudgetState[];
+  /** Looks at the ledger again for a client whose requests were not all held by a budget: what it says more is spent. */
+  recount(client: string): void;
 }
 
 /** What a client spent since an instant: read from the ledger when a period is first looked at. */

@@ -102,6 +102,8 @@ export interface TargetHealth {
   proofOfLife(targetId: string): void;
   /** The call that took the probe ended without telling anything: the next may take it at once. */
   abandonProbe(targetId: string): void;
+  /** Drops what is known of targets that are not in the config any more, or stand elsewhere now. */
+  forget(isGone: (targetId: string) => boolean): void;
   snapshot(targetId: string): {
     state: 'closed' | 'open' | 'half-open';
     errorRate: number;

@@ -46,6 +46,8 @@ export type UpstreamResult =
 export interface UpstreamClient {
   /** @throws the lifeline's reason when it ends; every other failure is a value */
   send(call: UpstreamCall): Promise<UpstreamResult>;
+  /** Closes connections that are not used, once what runs on them has ended. They open again where they are wanted. */
+  closeUnused(isUsed: (origin: string, connectMs: number) => boolean): void;
   close(): Promise<void>;
 }
 

@@ -8,6 +8,7 @@ import { requireAdmin } from './admin/auth.js';
 import { budgetsAnswer } from './admin/budgets.js';
 import type { MetricsScope } from './admin/metrics.js';
 import { type ProviderStatus, providersAnswer } from './admin/providers.js';
+import { answerReload, type ReloadOutcome } from './admin/reload.js';
 import { readBody } from './body.js';
 import type { HttpContext, RequestState } from './context.js';
 import { type CorsSettings, cors } from './middleware/cors.js';
@@ -39,6 +40,7 @@ export interface AdminParts {
   listRequests: (query: URLSearchParams) => PlainAnswer;
   getRequest: (inferenceId: string) => PlainAnswer;
   verifyLedger: () => Promise<PlainAnswer>;
+  reload: () => Promise<ReloadOutcome>;
 }
 
 /** Everything the routes need, of the configuration that is current when a request arrives. */
@@ -134,6 +136,10 @@ function addAdminRoutes(router: Router<RequestState>, current: () => HttpParts):
   router.post(
     `${ADMIN}/ledger/verify`,
     guarded(async (ctx, admin) => plain(ctx, await admin.verifyLedger())),
+  );
+  router.post(
+    `${ADMIN}/config/reload`,
+    guarded(async (ctx, admin) => answerReload(ctx, await admin.reload())),
   );
   router.post(
     `${ADMIN}/config/validate`,

@@ -28,12 +28,12 @@ export class RoomError extends Error {
  * places, `expiration` the longest stay. A job costs 300 to 600 µs and a few milliseconds of timers, which only those pay
  * who wait anyway; and one room a client, since the jobs of one room are started one after the other.
  */
-export function createWaitingRooms(options: { places: number; logger: Logger }): WaitingRooms {
+export function createWaitingRooms(options: { places: () => number; logger: Logger }): WaitingRooms {
   const rooms = new Map<string, { bottleneck: Bottleneck; inside: number }>();
 
-  function open(name: string): { bottleneck: Bottleneck; inside: number } {
+  function open(name: string, places: number): { bottleneck: Bottleneck; inside: number } {
     const bottleneck = new Bottleneck({
-      maxConcurrent: Math.max(1, options.places),
+      maxConcurrent: Math.max(1, places),
       highWater: 0,
       strategy: Bottleneck.strategy.OVERFLOW,
       rejectOnDrop: true,
@@ -45,8 +45,11 @@ export function createWaitingRooms(options: { places: number; logger: Logger }):
   }
 
   return {
-    async hold(name, maxWaitMs, wait) {
-      const room = rooms.get(name) ?? open(name);
+    async hold(line, maxWaitMs, wait) {
+      const places = options.places();
+      // A room keeps its places: after a reload that changes them the next to wait gets another room.
+      const name = `${places} ${line}`;
+      const room = rooms.get(name) ?? open(name, places);
       room.inside += 1;
       try {
         return await room.bottleneck.schedule(

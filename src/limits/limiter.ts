@@ -10,7 +10,7 @@ import { Turns } from './turns.js';
 export interface LimiterOptions {
   clock: Clock;
   /** Requests that may wait at the same time, in all lines together. */
-  queueMaxLength: number;
+  queueMaxLength: () => number;
   logger: Logger;
 }
 

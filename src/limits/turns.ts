@@ -19,7 +19,7 @@ export class Turns implements ReservationHome {
   readonly states = new ScopeStates();
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #maxLength: number;
+  readonly #maxLength: () => number;
   readonly #lines = new Map<string, Line>();
   #depth = 0;
   #arrivals = 0;
@@ -31,7 +31,7 @@ export class Turns implements ReservationHome {
   #latest = Number.NEGATIVE_INFINITY;
   #clockOffset = 0;
 
-  constructor(options: { clock: Clock; queueMaxLength: number; logger: Logger }) {
+  constructor(options: { clock: Clock; queueMaxLength: () => number; logger: Logger }) {
     this.#clock = options.clock;
     this.#maxLength = options.queueMaxLength;
     this.#logger = options.logger;
@@ -83,7 +83,7 @@ export class Turns implements ReservationHome {
     const expected = this.#expect(options, ask.tokens, now);
     const deadline = now + ask.maxWaitMs;
     if (ask.maxWaitMs <= 0 || expected.at > deadline) throw tooLong(ask, expected, now);
-    if (this.#depth >= this.#maxLength) throw queueFull(ask, expected, now);
+    if (this.#depth >= this.#maxLength()) throw queueFull(ask, expected, now);
 
     const ticket = new Ticket({ ask, options, deadline, nth: this.#arrivals });
     this.#arrivals += 1;

@@ -130,6 +130,11 @@ export function createTargetHealth({
       state.probing = false;
       state.openUntil = clock.now();
     },
+    forget(isGone) {
+      for (const id of states.keys()) {
+        if (isGone(id)) states.delete(id);
+      }
+    },
     snapshot(id) {
       const state = states.get(id);
       if (state === undefined) return { state: 'closed', errorRate: 0, firstByteMs: null, underWay: 0 };

@@ -42,7 +42,7 @@ const decompress: Record<string, Unpack> = {
  */
 export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClient {
   const pools = new Map<string, Pool>();
-
+  const closing = new Set<Pool>();
   const ways = new Map<string, { pool: Pool; path: string }>();
 
   function wayTo(url: string, connectMs: number): { pool: Pool; path: string } {
@@ -113,8 +113,22 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
 
   return {
     send,
+    closeUnused(isUsed) {
+      ways.clear();
+      for (const [name, pool] of pools) {
+        const [origin = '', connectMs] = name.split(' ');
+        if (isUsed(origin, Number(connectMs))) continue;
+        pools.delete(name);
+        closing.add(pool);
+        // Rejected when a stop destroys it meanwhile: it is closed either way.
+        void pool.close().then(
+          () => closing.delete(pool),
+          () => closing.delete(pool),
+        );
+      }
+    },
     async close() {
-      const all = [...pools.values()];
+      const all = [...pools.values(), ...closing];
       pools.clear();
       ways.clear();
       await Promise.all(all.map((pool) => pool.destroy()));

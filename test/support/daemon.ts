@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +20,19 @@ export interface DaemonOptions {
   /** As in the YAML file. What is left out: a free loopback port, `ADMIN_KEY`, one client with `CLIENT_KEY`, a ledger. */
   config: { [key: string]: unknown };
   env?: Record<string, string>;
+  /** What follows `serve --config FILE`. */
+  args?: (port: number) => readonly string[];
+}
+
+/** What `POST /config/reload` answered. */
+export interface ReloadAnswer {
+  status: number;
+  body: {
+    reloaded: boolean;
+    generation?: number;
+    errors?: Array<{ path: string; line: number; message: string }>;
+    warnings?: Array<{ path: string; line: number; message: string }>;
+  };
 }
 
 export interface Daemon {
@@ -40,6 +54,9 @@ export interface Daemon {
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   /** JSON of `/api/admin/v1` + path. */
   admin<T>(path: string): Promise<T>;
+  /** Writes another config file, in place, with the same defaults; a text is written as it is. */
+  configure(config: { [key: string]: unknown } | string): void;
+  reload(): Promise<ReloadAnswer>;
   /** SIGTERM, SIGKILL if that does not help, and no trace left. */
   stop(): Promise<void>;
 }
@@ -54,9 +71,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   if (failure !== '') throw new Error(failure);
   const dir = await mkdtemp(join(tmpdir(), 'waybill-test-'));
   const port = await freePort();
-  const daemon = new TestDaemon({ dir, port, env: options.env ?? {} });
+  const daemon = new TestDaemon({ dir, port, env: options.env ?? {}, args: options.args?.(port) ?? [] });
   try {
-    await writeFile(daemon.configFile, JSON.stringify(withDefaults(options.config, port, daemon.ledgerFile), null, 2));
+    daemon.configure(options.config);
     await daemon.launch();
   } catch (error) {
     await daemon.stop();
@@ -68,7 +85,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 class TestDaemon implements Daemon {
   readonly url: string;
   readonly dir: string;
+  readonly #port: number;
   readonly #env: Record<string, string>;
+  readonly #args: readonly string[];
   #child: ChildProcess | null = null;
   #exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }> = Promise.resolve({
     code: null,
@@ -76,10 +95,12 @@ class TestDaemon implements Daemon {
   });
   #output = '';
 
-  constructor({ dir, port, env }: { dir: string; port: number; env: Record<string, string> }) {
-    this.dir = dir;
-    this.url = `http://127.0.0.1:${port}`;
-    this.#env = env;
+  constructor(parts: { dir: string; port: number; env: Record<string, string>; args: readonly string[] }) {
+    this.dir = parts.dir;
+    this.url = `http://127.0.0.1:${parts.port}`;
+    this.#port = parts.port;
+    this.#env = parts.env;
+    this.#args = parts.args;
   }
 
   get pid(): number {
@@ -95,7 +116,7 @@ class TestDaemon implements Daemon {
   }
 
   async launch(): Promise<void> {
-    const child = spawn(process.execPath, [CLI, 'serve', '--config', this.configFile], {
+    const child = spawn(process.execPath, [CLI, 'serve', '--config', this.configFile, ...this.#args], {
       cwd: this.dir,
       // Nothing of the developer's own environment: no keys, no PORT.
       env: { PATH: process.env['PATH'] ?? '', HOME: this.dir, ...this.#env },
@@ -161,6 +182,20 @@ class TestDaemon implements Daemon {
     const text = await response.text();
     if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${text}`);
     return JSON.parse(text) as T;
+  }
+
+  configure(config: { [key: string]: unknown } | string): void {
+    const text =
+      typeof config === 'string' ? config : JSON.stringify(withDefaults(config, this.#port, this.ledgerFile), null, 2);
+    writeFileSync(this.configFile, text);
+  }
+
+  async reload(): Promise<ReloadAnswer> {
+    const response = await fetch(`${this.url}/api/admin/v1/config/reload`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+    });
+    return { status: response.status, body: (await response.json()) as ReloadAnswer['body'] };
   }
 
   async stop(): Promise<void> {

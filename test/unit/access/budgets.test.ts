@@ -85,6 +85,20 @@ describe('a budget', () => {
     expect(budgets.snapshot()).toMatchObject([{ heldNanoUsd: 5_000n, leftNanoUsd: 0n }]);
   });
 
+  it('counts again what the ledger has more, and never less: what was just settled is not there yet', () => {
+    let inLedger = 0n;
+    const { budgets } = budgetsAt('2026-05-05T10:00:00Z', aBudget(), () => inLedger);
+    budgets.recount('a');
+    const hold = budgets.hold('a', 900n) as BudgetHold;
+    inLedger = 50n;
+    budgets.recount('a');
+    expect(budgets.snapshot()).toMatchObject([{ spentNanoUsd: 50n, heldNanoUsd: 900n }]);
+    hold.settle(300n);
+    budgets.recount('a');
+    expect(budgets.snapshot()).toMatchObject([{ spentNanoUsd: 350n, heldNanoUsd: 0n }]);
+    budgets.recount('nobody');
+  });
+
   it('never holds and spends more than it is, whatever comes in which order', () => {
     const step = fc.record({
       hold: fc.bigInt(0n, 400n),

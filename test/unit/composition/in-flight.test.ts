@@ -68,3 +68,23 @@ describe('a stop', () => {
     expect(gone.isEnded).toBe(false);
   });
 });
+
+describe('a reload', () => {
+  it('waits for those who came before it, and for nobody who comes after', async () => {
+    const inFlight = new InFlight();
+    const [first, second] = [inFlight.enter(), inFlight.enter()];
+    const gone: string[] = [];
+    const one = inFlight.turnOver().then(() => gone.push('one'));
+    const third = inFlight.enter();
+    const two = inFlight.turnOver().then(() => gone.push('two'));
+    inFlight.enter();
+    inFlight.leave(first);
+    inFlight.leave(third);
+    await two;
+    expect(gone).toEqual(['two']);
+    inFlight.leave(second);
+    inFlight.leave(second);
+    await one;
+    expect([gone, inFlight.count]).toEqual([['two', 'one'], 1]);
+  });
+});

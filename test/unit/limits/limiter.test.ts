@@ -10,7 +10,7 @@ const MINUTE = 60_000;
 
 function aLimiter(queueMaxLength = 100): { clock: FakeClock; limiter: Limiter } {
   const clock = new FakeClock();
-  return { clock, limiter: createLimiter({ clock, queueMaxLength, logger: strictLogger }) };
+  return { clock, limiter: createLimiter({ clock, queueMaxLength: () => queueMaxLength, logger: strictLogger }) };
 }
 
 async function refusal(promise: Promise<unknown>): Promise<LimitWaitError> {
@@ -222,6 +222,22 @@ describe('waiting', () => {
     expect(await waiting).toMatchObject({ reason: 'too-long', scopeId: 'key' });
     expect(limiter.queueDepth()).toBe(0);
     expect(clock.sleeping).toBe(0);
+  });
+
+  it('finds a longer line once a reload says so', async () => {
+    const clock = new FakeClock();
+    let longest = 1;
+    const limiter = createLimiter({ clock, queueMaxLength: () => longest, logger: strictLogger });
+    const options = [anOption('key', { concurrency: 1 })];
+    const first = limiter.tryReserve(anAsk({ options }));
+    const waiting = [limiter.reserve(anAsk({ options }))];
+    expect((await refusal(limiter.reserve(anAsk({ options })))).reason).toBe('queue-full');
+    longest = 2;
+    waiting.push(limiter.reserve(anAsk({ options })));
+    expect(limiter.queueDepth()).toBe(2);
+    first?.release();
+    for (const each of waiting) (await each).release();
+    expect(limiter.queueDepth()).toBe(0);
   });
 
   it('is refused when the line is full', async () => {

@@ -20,7 +20,7 @@ interface Grant {
 /** A crowd of clients in front of one set of turns, with a log of every grant as an upstream would keep it. */
 class Crowd {
   readonly clock = new FakeClock();
-  readonly turns = new Turns({ clock: this.clock, queueMaxLength: 100_000, logger: strictLogger });
+  readonly turns = new Turns({ clock: this.clock, queueMaxLength: () => 100_000, logger: strictLogger });
   readonly grants: Grant[] = [];
   readonly running: Array<{ reservation: HeldReservation; grant: Grant }> = [];
   readonly waiting = new Set<Ticket>();

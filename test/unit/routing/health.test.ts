@@ -146,3 +146,14 @@ describe('what is learned', () => {
     expect(health.snapshot('t').underWay).toBe(0);
   });
 });
+
+it('what is known of targets that are gone is dropped, and a call under way ends all the same', () => {
+  const { health } = aHealth();
+  const end = health.begin('gone:m');
+  health.record('gone:m', FAILED);
+  health.record('stays:m', FAILED);
+  health.forget((target) => target.startsWith('gone:'));
+  end();
+  expect(health.snapshot('gone:m')).toEqual({ state: 'closed', errorRate: 0, firstByteMs: null, underWay: 0 });
+  expect(health.snapshot('stays:m').errorRate).toBeGreaterThan(0);
+});

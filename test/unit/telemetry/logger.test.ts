@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/domain/errors.js';
 import { Secret } from '../../../src/domain/secret.js';
 import { createLogger, type LoggerOptions } from '../../../src/telemetry/logger.js';
+import { createSwappableLogger } from '../../../src/telemetry/swappable-logger.js';
 
 let directory: string;
 beforeEach(() => {
@@ -126,6 +127,19 @@ describe('logger', () => {
     const lines = linesOf('waybill.log');
     expect(lines.filter((line) => line.from === 'old')).toHaveLength(1000);
     expect(lines.filter((line) => line.from === 'next')).toHaveLength(500);
+  });
+
+  it('goes on in the next logger for everybody who holds the first', async () => {
+    const log = createSwappableLogger(await createLogger(options({ level: 'warn' })));
+    const { info } = log;
+    info({}, 'below the level');
+    log.warn({}, 'before');
+    await log.swap(await createLogger(options({ destination: join(directory, 'next') })));
+    expect(log.isEnabled('info')).toBe(true);
+    info({}, 'after');
+    await log.close();
+    expect(linesOf('stdout').map(({ msg }) => msg)).toEqual(['before']);
+    expect(linesOf('next').map(({ msg }) => msg)).toEqual(['after']);
   });
 
   it('says plainly that the log file cannot be written', async () => {

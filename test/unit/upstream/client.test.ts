@@ -18,10 +18,10 @@ afterAll(async () => {
   await upstream.close();
 });
 
-function send(step: UpstreamStep): Promise<UpstreamResult> {
+function send(step: UpstreamStep, url = upstream.url): Promise<UpstreamResult> {
   upstream.setScript([step]);
   return client.send({
-    route: { method: 'POST', url: `${upstream.url}/v1/x` },
+    route: { method: 'POST', url: `${url}/v1/x` },
     headers: {},
     payload: { kind: 'json', body: '{}' },
     connectMs: 1_000,
@@ -95,5 +95,30 @@ describe('a redirect', () => {
     const result = await send({ status: 307, headers: { location: `${upstream.url}/other` } });
     expect(result).toMatchObject({ ok: false, failure: { kind: 'malformed', status: 307 } });
     expect(upstream.requests.at(-1)?.path).toBe('/v1/x');
+  });
+});
+
+describe('connections that no configuration uses', () => {
+  it('are closed once what runs on them has ended, and open again where they are wanted', async () => {
+    const other = await startUpstream([{ body: 'start', hang: true }]);
+    const result = await send({}, other.url);
+    const response = result.ok ? result.response : null;
+    expect(String(await response?.next())).toBe('start');
+    const ports: number[] = [];
+    client.closeUnused((origin, connectMs) => {
+      ports.push(Number(new URL(origin).port), connectMs);
+      return origin === upstream.url;
+    });
+    expect(ports).toContain(other.port);
+    expect(ports).toContain(1_000);
+    expect(other.requests[0]?.aborted).toBe(false);
+    other.setScript([{ body: 'again' }]);
+    const again = await send({}, other.url);
+    expect(again.ok && String(await again.response.readAll(100))).toBe('again');
+    response?.abort();
+    await other.requests[0]?.closed;
+    expect(other.requests[0]?.aborted).toBe(true);
+    expect(await send({ body: 'here' })).toMatchObject({ ok: true });
+    await other.close();
   });
 });
