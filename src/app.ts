@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { findClient } from './composition/clients.js';
 import { systemClock } from './composition/clock.js';
 import { buildGeneration, type Foundation, type Generation, providerStatus } from './composition/generation.js';
 import { openIdempotency } from './composition/idempotency.js';
@@ -7,7 +8,8 @@ import { createIdSource } from './composition/ids.js';
 import { InFlight } from './composition/in-flight.js';
 import { openMeter } from './composition/learning.js';
 import { createObserver } from './composition/observer.js';
-import { quoteOffline } from './composition/offline-quotes.js';
+import { offeredModels } from './composition/offline-models.js';
+import { explainOffline, quoteOffline } from './composition/offline-quotes.js';
 import { makePrice, priceRecord } from './composition/prices.js';
 import { keyScopes } from './composition/providers.js';
 import type { Config } from './config/config.js';
@@ -212,7 +214,7 @@ function createHttpServer(parts: ServerParts): Server {
 }
 
 function httpParts({ generation, foundation, idempotency, inFlight, ledger, metrics, env }: ServerParts): HttpParts {
-  const { config, directory, dispatcher, router, pricer } = generation;
+  const { config, directory, dispatcher, router, pricer, explainer } = generation;
   const reader = ledger.reader();
   const isKnown = (scope: MetricsScope) => isConfigured(config, scope);
   return {
@@ -223,6 +225,8 @@ function httpParts({ generation, foundation, idempotency, inFlight, ledger, metr
     idempotency,
     router,
     pricer,
+    explainer,
+    clientById: (id) => findClient(config, id),
     hasProvider: (id) => config.providers.some((provider) => provider.id === id),
     billing: (body, filter) => billingAnswer(reader, parseRequestIds(body), filter),
     underWay: inFlight,
@@ -314,6 +318,8 @@ export const offlineTools = {
   reconciler,
   startSandbox,
   quoteOffline,
+  explainOffline,
+  offeredModels,
   knownTypes: adapters,
   ledger: {
     verify: verifyLedgerFile,

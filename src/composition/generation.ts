@@ -4,6 +4,7 @@ import { createDispatcher } from '../dispatch/dispatcher.js';
 import type { Budgets } from '../domain/budget.js';
 import type { ClientDirectory } from '../domain/client.js';
 import type { Dispatcher, Observer } from '../domain/dispatch.js';
+import type { Explainer } from '../domain/explanation.js';
 import type { Ledger, LedgerReader } from '../domain/ledger.js';
 import type { Limiter } from '../domain/limit.js';
 import type { Meter } from '../domain/metering.js';
@@ -15,6 +16,7 @@ import type { UpstreamClient } from '../domain/upstream.js';
 import type { ProviderStatus } from '../http/admin/providers.js';
 import type { KeyMemory } from '../keys/memory.js';
 import { buildDirectory } from './clients.js';
+import { createExplainer } from './explainer.js';
 import { createPricer } from './pricer.js';
 import type { BuiltProviders } from './providers.js';
 import { buildRouting } from './routing.js';
@@ -46,6 +48,7 @@ export interface Generation {
   dispatcher: Dispatcher;
   budgets: Budgets;
   pricer: Pricer;
+  explainer: Explainer;
 }
 
 export function buildGeneration(
@@ -56,7 +59,7 @@ export function buildGeneration(
 ): Generation {
   const { clock, limiter, meter } = foundation;
   const { policy } = config;
-  const { providers, router, dryRouter } = buildRouting(config, foundation, sandboxUrl);
+  const { providers, router } = buildRouting(config, foundation, sandboxUrl);
   const reader = foundation.ledger.reader();
   const budgets = createBudgets({
     budgets: (config.clients ?? []).flatMap(({ id, budget }) => (budget === null ? [] : [{ client: id, ...budget }])),
@@ -76,6 +79,7 @@ export function buildGeneration(
       configGeneration: number,
     },
   });
+  const dry = { router, meter, budgets, limiter, unpriced: policy.unpriced };
   return {
     number,
     config,
@@ -85,7 +89,8 @@ export function buildGeneration(
     router,
     dispatcher,
     budgets,
-    pricer: createPricer({ router: dryRouter, meter, budgets, limiter, unpriced: policy.unpriced }),
+    pricer: createPricer(dry),
+    explainer: createExplainer({ ...dry, algorithm: policy.algorithm }),
   };
 }
 

@@ -66,7 +66,11 @@ export class Journey {
     });
     this.#record.decided(plan);
     if (this.#parts.policy.unpriced === 'allow' && !this.#parts.budgets.has(request.client.id)) return plan;
-    const priced = plan.candidates.filter(({ target }) => this.#expectation.heldFor(target) !== null);
+    const priced = plan.candidates.filter(({ target }) => {
+      if (this.#expectation.heldFor(target) !== null) return true;
+      this.#record.passedOver(target, 'its cost would be unknown');
+      return false;
+    });
     if (priced.length > 0) return { ...plan, candidates: priced };
     throw new WaybillError('unpriced_model', {
       message: `The model \`${request.model}\` has no price, so its cost would be unknown; set \`pricing\` for it.`,
@@ -97,7 +101,10 @@ export class Journey {
     let { candidates } = plan;
     for (let index = 0; index < candidates.length; index += 1) {
       const { target } = candidates[index] as Candidate;
-      if (!this.#parts.health.tryProbe(target.id)) continue;
+      if (!this.#parts.health.tryProbe(target.id)) {
+        this.#record.passedOver(target, 'left alone until its probe has ended');
+        continue;
+      }
       const untried = candidates.length - index - 1;
       const answer = await this.#tryTarget(target, untried);
       if (answer !== null) return answer;
@@ -185,7 +192,10 @@ export class Journey {
       const readyInMs = target.keys.readyInMs();
       if (readyInMs === null) return null;
       if (readyInMs > 0) {
-        if (untried > 0 || readyInMs > this.#waits.leftMs) return null;
+        if (untried > 0 || readyInMs > this.#waits.leftMs) {
+          this.#record.passedOver(target, `every key cools down, the first for ${readyInMs} ms`);
+          return null;
+        }
         await this.#waits.wait(readyInMs, this.#request.life.signal);
         continue;
       }
