@@ -1,5 +1,6 @@
 import { type BudgetMemory, createBudgets } from '../access/budgets.js';
 import type { Config } from '../config/config.js';
+import { createCachedDispatcher } from '../dispatch/cache.js';
 import { createDispatcher } from '../dispatch/dispatcher.js';
 import type { Budgets } from '../domain/budget.js';
 import type { ClientDirectory } from '../domain/client.js';
@@ -68,7 +69,7 @@ export function buildGeneration(
     logger: foundation.logger,
     memory: foundation.budgetMemory,
   });
-  const dispatcher = createDispatcher({
+  const dispatchParts = {
     ...foundation,
     router,
     budgets,
@@ -78,7 +79,10 @@ export function buildGeneration(
       unpriced: policy.unpriced,
       configGeneration: number,
     },
-  });
+  };
+  const direct = createDispatcher(dispatchParts);
+  const { enabled: isCached, ...cache } = policy.cache;
+  const maxWaitMs = Math.max(0, ...config.providers.map(({ timeouts }) => timeouts.totalMs));
   const dry = { router, meter, budgets, limiter, unpriced: policy.unpriced };
   return {
     number,
@@ -87,7 +91,7 @@ export function buildGeneration(
     providers,
     directory: buildDirectory(config.clients, clock),
     router,
-    dispatcher,
+    dispatcher: isCached ? createCachedDispatcher(dispatchParts, { ...cache, maxWaitMs }, direct) : direct,
     budgets,
     pricer: createPricer(dry),
     explainer: createExplainer({ ...dry, algorithm: policy.algorithm }),

@@ -1,7 +1,6 @@
 import type { AnswerOrigin, RoutedAnswer, RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import { defaultVerdict, isContextLength, type Verdict } from '../domain/failure.js';
-import { ClientGoneError, ShutdownError } from '../domain/lifeline.js';
 import { LimitWaitError } from '../domain/limit.js';
 import type { UpstreamTarget } from '../domain/provider.js';
 import type { Candidate, Plan, Target } from '../domain/route.js';
@@ -9,7 +8,7 @@ import { type AttemptPlan, type AttemptResult, makeAttempt, type Prepared, prepa
 import { backoffMs, WaitBudget } from './backoff.js';
 import { Call, ClientTokens } from './call.js';
 import { type Delivery, deliverStream, deliverWhole } from './delivery.js';
-import { abandonmentOf, toWaybillError } from './endings.js';
+import { abandonmentOf, refusedEnd, toWaybillError } from './endings.js';
 import { exhaustedError, type FailedAttempt, rejectedError } from './exhausted.js';
 import { Expectation } from './expectation.js';
 import { keyScope, type Lease, leaseKey } from './lease.js';
@@ -338,18 +337,8 @@ export class Journey {
   /** Turns whatever ended the journey into the client's error, and writes the request's end down. */
   async #refusal(cause: unknown): Promise<WaybillError> {
     const error = toWaybillError(cause);
-    const outcome =
-      cause instanceof ClientGoneError
-        ? 'cancelled'
-        : cause instanceof ShutdownError
-          ? 'interrupted'
-          : this.#attempts === 0 || !this.#record.hasAttempts()
-            ? 'refused'
-            : 'failed';
-    // 499, as proxies write it: nobody was there to be told of a fault.
-    const status = cause instanceof ClientGoneError ? 499 : error.status;
-    const errorCode = cause instanceof ClientGoneError ? 'client_gone' : error.code;
-    await this.#record.endQuietly({ outcome, status, errorCode });
+    const wasSent = this.#attempts > 0 && this.#record.hasAttempts();
+    await this.#record.endQuietly(refusedEnd(cause, error, wasSent));
     const limits = this.#parts.limiter.snapshot(this.#request.client.limits);
     return Object.assign(error, { origin: { ...this.#origin, limits } });
   }
