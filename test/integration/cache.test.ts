@@ -177,14 +177,19 @@ describe('a cached answer', () => {
   });
 
   it('may be vectors', async () => {
-    const vectors = { object: 'list', data: [{ object: 'embedding', index: 0, embedding: [0.25, -1e-7] }] };
-    upstream.setScript([{ body: { ...vectors, model: 'm', usage: { prompt_tokens: 4, total_tokens: 4 } } }]);
-    const body = { model: 'a:m', input: [`x${asked}`] };
-    const first = await ask(body, { path: '/v1/embeddings' });
-    const again = await ask(body, { path: '/v1/embeddings' });
-    expect([first.cache, again.cache]).toEqual(['miss', 'hit']);
-    expect(JSON.parse(again.text)).toMatchObject(vectors);
-    expect(again.usage).toEqual({ prompt_tokens: 4, total_tokens: 4, cost: 0, cost_nano_usd: 0 });
+    // Large ones pass through the router as bytes.
+    for (const length of [2, 20_000]) {
+      const embedding = Array.from({ length }, (_, nth) => nth / 7 - 1e-7);
+      const vectors = { object: 'list', data: [{ object: 'embedding', index: 0, embedding }] };
+      upstream.setScript([{ body: { ...vectors, model: 'm', usage: { prompt_tokens: 4, total_tokens: 4 } } }]);
+      const body = { model: 'a:m', input: [`x${length}`] };
+      const first = await ask(body, { path: '/v1/embeddings' });
+      const again = await ask(body, { path: '/v1/embeddings' });
+      expect([first.cache, again.cache]).toEqual(['miss', 'hit']);
+      expect(JSON.parse(again.text)).toMatchObject(vectors);
+      expect(first.usage).toEqual({ prompt_tokens: 4, total_tokens: 4, cost: 0.000004, cost_nano_usd: 4_000 });
+      expect(again.usage).toEqual({ prompt_tokens: 4, total_tokens: 4, cost: 0, cost_nano_usd: 0 });
+    }
   });
 
   it('is never one that failed or broke off', async () => {
