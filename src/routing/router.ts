@@ -64,9 +64,7 @@ const PREFERENCES: Record<Exclude<Preference, 'none'>, Strategy> = {
 };
 
 /** What a plan is made of, or why there is none. */
-interface Draft {
-  candidates: Candidate[];
-  excluded: Exclusion[];
+interface Draft extends Plan {
   refusal: WaybillError | null;
   /** Everything that was ordered, before what is there twice or beyond the fallbacks was left out. */
   ordered: readonly Candidate[];
@@ -96,9 +94,9 @@ export function createRouter(parts: RouterParts): Router {
   const chosen = algorithm === 'hybrid' ? hybrid(hybridWeights) : STRATEGIES[algorithm];
 
   function plan(ask: RouteAsk): Plan {
-    const { candidates, excluded, refusal } = draft(ask, taken);
-    if (refusal !== null) throw refusal;
-    return { candidates, excluded };
+    const drafted = draft(ask, taken);
+    if (drafted.refusal !== null) throw drafted.refusal;
+    return drafted;
   }
 
   function forecast(ask: RouteAsk): Forecast {
@@ -124,29 +122,22 @@ export function createRouter(parts: RouterParts): Router {
     const resolution = parts.resolver.resolve(ask.model);
     if (resolution === null) throw parts.resolver.unknown(ask.model, ask.access);
     const excluded: Exclusion[] = [];
-    const none = (refusal: WaybillError): Draft => ({
-      candidates: [],
-      excluded,
-      refusal,
-      ordered: [],
-      isByPolicy: false,
-    });
     const allowed = permit(resolution, ask, excluded);
-    if (allowed.meanings.length === 0 && allowed.fallbacks.length === 0) return none(notAllowed(ask, excluded));
+    if (allowed.meanings.length === 0 && allowed.fallbacks.length === 0)
+      return refused(notAllowed(ask, excluded), excluded);
     const fit = allowed.meanings.filter(({ target }) => supports(target, ask, excluded));
     const fallbacks = allowed.fallbacks.filter((target) => supports(target, ask, excluded));
-    if (fit.length === 0 && fallbacks.length === 0) return none(taskNotSupported(ask));
+    if (fit.length === 0 && fallbacks.length === 0) return refused(taskNotSupported(ask), excluded);
     const alive = fit.filter(({ target }) => isAlive(target, excluded));
-    const ordered = [
-      ...order(alive, resolution.preference, ask, chance),
-      ...fallbacks
-        .filter((target) => isAlive(target, excluded))
-        .map((target) => ({ target, score: null, reason: 'fallback', signals: null })),
-    ];
-    if (ordered.length === 0) {
-      return none(noneAlive([...fit.map((meaning) => meaning.target), ...fallbacks], parts.health));
+    const ordered = order(alive, resolution.preference, ask, chance);
+    for (const target of fallbacks) {
+      if (isAlive(target, excluded)) ordered.push({ target, score: null, reason: 'fallback', signals: null });
     }
-    const candidates = bounded(roomFirst(unique(ordered), ask), excluded);
+    if (ordered.length === 0) {
+      const targets = [...fit.map((meaning) => meaning.target), ...fallbacks];
+      return refused(noneAlive(targets, parts.health), excluded);
+    }
+    const candidates = ordered.length === 1 ? ordered : bounded(roomFirst(unique(ordered), ask), excluded);
     return { candidates, excluded, refusal: null, ordered, isByPolicy: resolution.preference === 'none' };
   }
 
@@ -198,12 +189,11 @@ export function createRouter(parts: RouterParts): Router {
     const strategy = preference === 'none' ? chosen : PREFERENCES[preference];
     const reason = preference === 'none' ? algorithm : preference;
     const signals = meanings.map((meaning) => signalsOf(meaning, ask));
-    return strategy(signals, turnOf(ask.model), random).map(({ index, score }) => ({
-      target: (meanings[index] as Meaning).target,
-      score,
-      reason,
-      signals: signals[index] ?? null,
-    }));
+    const candidates: Candidate[] = [];
+    for (const { index, score } of strategy(signals, turnOf(ask.model), random)) {
+      candidates.push({ target: (meanings[index] as Meaning).target, score, reason, signals: signals[index] ?? null });
+    }
+    return candidates;
   }
 
   /** What would have to wait comes after everything that need not, fallbacks too. */
@@ -216,7 +206,7 @@ export function createRouter(parts: RouterParts): Router {
       if (parts.hasRoom(candidate.target, tokens)) ready.push(candidate);
       else waiting.push({ ...candidate, reason: `${candidate.reason}, no room now` });
     }
-    return [...ready, ...waiting];
+    return waiting.length === 0 ? ready : [...ready, ...waiting];
   }
 
   function signalsOf({ target, weight }: Meaning, ask: RouteAsk): Signals {
@@ -266,6 +256,10 @@ function unique(candidates: readonly Candidate[]): Candidate[] {
     seen.add(target.id);
     return true;
   });
+}
+
+function refused(refusal: WaybillError, excluded: Exclusion[]): Draft {
+  return { candidates: [], excluded, refusal, ordered: [], isByPolicy: false };
 }
 
 function notAllowed(ask: RouteAsk, excluded: readonly Exclusion[]): WaybillError {
