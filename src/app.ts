@@ -8,7 +8,8 @@ import { createIdSource } from './composition/ids.js';
 import { InFlight } from './composition/in-flight.js';
 import { openMeter } from './composition/learning.js';
 import { closeServer, listen, urlOf } from './composition/listening.js';
-import { quoteOffline } from './composition/offline-quotes.js';
+import { offeredModels } from './composition/offline-models.js';
+import { explainOffline, quoteOffline } from './composition/offline-quotes.js';
 import { recordPrices } from './composition/price-book.js';
 import { makePrice } from './composition/prices.js';
 import { Reloading } from './composition/reloading.js';
@@ -149,6 +150,8 @@ export const offlineTools = {
   reconciler,
   startSandbox,
   quoteOffline,
+  explainOffline,
+  offeredModels,
   knownTypes: adapters,
   ledger: {
     verify: verifyLedgerFile,

@@ -8,6 +8,7 @@ import { addLedgerCommands } from './commands/ledger-program.js';
 import { type PriceOptions, priceCommand } from './commands/price.js';
 import { type ReconcileOptions, reconcileCommand } from './commands/reconcile.js';
 import { type ReportOptions, reportCommand } from './commands/report.js';
+import { addRoutingCommands } from './commands/routing-program.js';
 import { sandboxCommand } from './commands/sandbox.js';
 import { schemaCommand } from './commands/schema.js';
 import { serveCommand } from './commands/serve.js';
@@ -162,6 +163,13 @@ function program(done: (code: number) => void): Command {
       const tools = { knownTypes, env, quote, readInput: () => readFileSync(0, 'utf8') };
       done(await priceCommand(file, options, { print, warn }, tools));
     });
+
+  const { knownTypes, explainOffline: explain, offeredModels } = offlineTools;
+  addRoutingCommands(waybill, {
+    io: { print, warn },
+    tools: { knownTypes, env, explain, offeredModels, readInput: () => readFileSync(0, 'utf8') },
+    done,
+  });
 
   addLedgerCommands(waybill, {
     io: { out: (text: string) => void stdout.write(text), err: (text: string) => void stderr.write(text) },

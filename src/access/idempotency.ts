@@ -10,7 +10,7 @@ import {
 } from '../domain/idempotency.js';
 import { type Lifeline, ShutdownError } from '../domain/lifeline.js';
 import type { Clock, Logger } from '../domain/ports.js';
-import { Recording } from './recording.js';
+import { Recording } from '../domain/recording.js';
 
 /** A larger answer is given, and not kept. */
 const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;

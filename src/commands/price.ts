@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import type { Config } from '../config/config.js';
-import type { KnownType } from '../config/entry-checks.js';
-import { findConfigFile, loadConfig } from '../config/load.js';
 import { UserError, WaybillError } from '../domain/errors.js';
 import { formatUsd, type NanoUsd } from '../domain/money.js';
 import { type Quote, quotesToJson } from '../domain/quote.js';
+import { drawColumns } from './columns.js';
+import { type ConfigTools, openConfig, readText } from './open-config.js';
 
 export interface PriceOptions {
   config?: string | undefined;
@@ -18,9 +17,7 @@ export interface PriceOptions {
 }
 
 /** What the price is made with. */
-export interface PriceTools {
-  knownTypes: readonly KnownType[];
-  env: Readonly<Record<string, string | undefined>>;
+export interface PriceTools extends ConfigTools {
   quote(
     config: Config,
     ask: { endpoint: string; requestText: string; client: string | null; region: string | null },
@@ -43,33 +40,16 @@ export async function priceCommand(
   tools: PriceTools,
 ): Promise<number> {
   const endpoint = options.endpoint ?? DEFAULT_ENDPOINT;
-  const requestText = file === undefined ? requestOf(endpoint, options) : readRequest(file, tools);
+  const requestText = file === undefined ? requestOf(endpoint, options) : readText(file, tools.readInput);
   const { client = null, region = null } = options;
   try {
-    const quotes = await tools.quote(configOf(options, tools), { endpoint, requestText, client, region });
+    const quotes = await tools.quote(openConfig(options.config, tools), { endpoint, requestText, client, region });
     io.print(options.json === true ? quotesToJson(quotes) : tableOf(quotes));
     return 0;
   } catch (error) {
     if (!(error instanceof WaybillError)) throw error;
     io.warn(`waybill price: ${error.code}: ${error.message}`);
     return 1;
-  }
-}
-
-function configOf({ config: flag }: PriceOptions, { knownTypes, env }: PriceTools): Config {
-  const file = findConfigFile({ flag, env });
-  if (file === null) throw new UserError('there is no config file; name one with --config FILE');
-  const { config } = loadConfig({ file, env, knownTypes });
-  if (config === null) throw new UserError(`${file} has errors; \`waybill check ${file}\` lists them`);
-  return config;
-}
-
-function readRequest(file: string, tools: PriceTools): string {
-  if (file === '-') return tools.readInput();
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new UserError(`cannot read ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 
@@ -81,12 +61,16 @@ function requestOf(endpoint: string, { model, prompt, maxTokens }: PriceOptions)
   if (maxTokens !== undefined && !/^[1-9]\d{0,8}$/.test(maxTokens)) {
     throw new UserError(`--max-tokens ${maxTokens}: expected a whole number from 1 on`);
   }
-  const bound = maxTokens === undefined ? {} : { max_tokens: Number(maxTokens) };
-  if (endpoint.endsWith('embeddings')) return JSON.stringify({ model, input: prompt });
+  return requestFor(endpoint, model, prompt, maxTokens === undefined ? {} : { max_tokens: Number(maxTokens) });
+}
+
+/** The body of a request of one text. */
+export function requestFor(endpoint: string, model: string, text: string, bound: object = {}): string {
+  if (endpoint.endsWith('embeddings')) return JSON.stringify({ model, input: text });
   if (endpoint.endsWith('chat/completions')) {
-    return JSON.stringify({ model, messages: [{ role: 'user', content: prompt }], ...bound });
+    return JSON.stringify({ model, messages: [{ role: 'user', content: text }], ...bound });
   }
-  return JSON.stringify({ model, prompt, ...bound });
+  return JSON.stringify({ model, prompt: text, ...bound });
 }
 
 const COLUMNS = ['provider', 'model', 'input tokens', 'output at most', 'min USD', 'max USD', 'price'];
@@ -101,14 +85,7 @@ function tableOf(quotes: readonly Quote[]): string {
     usd(quote.maxCostNanoUsd),
     quote.priceId ?? 'unknown',
   ]);
-  const cells = [COLUMNS, ...lines];
-  const widths = COLUMNS.map((_, column) => Math.max(...cells.map((line) => (line[column] as string).length)));
-  const isFigure = (column: number) => column >= 2 && column <= 5;
-  const pad = (cell: string, column: number) => {
-    const width = widths[column] as number;
-    return isFigure(column) ? cell.padStart(width) : cell.padEnd(width);
-  };
-  return cells.map((line) => line.map(pad).join('  ').trimEnd()).join('\n');
+  return drawColumns(COLUMNS, lines, [2, 3, 4, 5]);
 }
 
 function usd(nanoUsd: NanoUsd | null): string {

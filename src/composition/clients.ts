@@ -1,5 +1,5 @@
 import { createClientDirectory, createOpenDirectory } from '../access/client-keys.js';
-import type { ClientConfig } from '../config/config.js';
+import type { ClientConfig, Config } from '../config/config.js';
 import type { Client, ClientDirectory } from '../domain/client.js';
 import type { Clock } from '../domain/ports.js';
 
@@ -25,6 +25,13 @@ export function openClient(): Client {
     tags: {},
     hasBudget: false,
   };
+}
+
+/** The client of this id; for null one that may use everything. Undefined when there is none. */
+export function findClient({ clients }: Config, id: string | null): Client | undefined {
+  if (id === null || (clients === null && id === openClient().id)) return openClient();
+  const found = clients?.find((client) => client.id === id);
+  return found === undefined ? undefined : clientOf(found);
 }
 
 export function clientOf(config: ClientConfig): Client {

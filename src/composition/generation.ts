@@ -1,9 +1,11 @@
 import { type BudgetMemory, createBudgets } from '../access/budgets.js';
 import type { Config } from '../config/config.js';
+import { createCachedDispatcher } from '../dispatch/cache.js';
 import { createDispatcher } from '../dispatch/dispatcher.js';
 import type { Budgets } from '../domain/budget.js';
 import type { ClientDirectory } from '../domain/client.js';
 import type { Dispatcher } from '../domain/dispatch.js';
+import type { Explainer } from '../domain/explanation.js';
 import type { Ledger, LedgerReader } from '../domain/ledger.js';
 import type { Limiter } from '../domain/limit.js';
 import type { Meter } from '../domain/metering.js';
@@ -17,6 +19,7 @@ import type { KeyMemory } from '../keys/memory.js';
 import type { OpenLogger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { buildDirectory } from './clients.js';
+import { createExplainer } from './explainer.js';
 import { createObserver } from './observer.js';
 import { createPricer } from './pricer.js';
 import type { BuiltProviders } from './providers.js';
@@ -49,6 +52,7 @@ export interface Generation {
   dispatcher: Dispatcher;
   budgets: Budgets;
   pricer: Pricer;
+  explainer: Explainer;
 }
 
 export function buildGeneration(
@@ -59,7 +63,7 @@ export function buildGeneration(
 ): Generation {
   const { clock, limiter, meter, logger, metrics } = foundation;
   const { policy } = config;
-  const { providers, router, dryRouter } = buildRouting(config, foundation, sandboxUrl);
+  const { providers, router } = buildRouting(config, foundation, sandboxUrl);
   const reader = foundation.ledger.reader();
   const budgets = createBudgets({
     budgets: (config.clients ?? []).flatMap(({ id, budget }) => (budget === null ? [] : [{ client: id, ...budget }])),
@@ -68,7 +72,7 @@ export function buildGeneration(
     logger,
     memory: foundation.budgetMemory,
   });
-  const dispatcher = createDispatcher({
+  const dispatchParts = {
     ...foundation,
     router,
     budgets,
@@ -79,7 +83,11 @@ export function buildGeneration(
       unpriced: policy.unpriced,
       configGeneration: number,
     },
-  });
+  };
+  const direct = createDispatcher(dispatchParts);
+  const { enabled: isCached, ...cache } = policy.cache;
+  const maxWaitMs = Math.max(0, ...config.providers.map(({ timeouts }) => timeouts.totalMs));
+  const dry = { router, meter, budgets, limiter, unpriced: policy.unpriced };
   return {
     number,
     config,
@@ -87,9 +95,10 @@ export function buildGeneration(
     providers,
     directory: buildDirectory(config.clients, clock),
     router,
-    dispatcher,
+    dispatcher: isCached ? createCachedDispatcher(dispatchParts, { ...cache, maxWaitMs }, direct) : direct,
     budgets,
-    pricer: createPricer({ router: dryRouter, meter, budgets, limiter, unpriced: policy.unpriced }),
+    pricer: createPricer(dry),
+    explainer: createExplainer({ ...dry, algorithm: policy.algorithm }),
   };
 }
 

@@ -1,21 +1,16 @@
-import { createBudgets } from '../access/budgets.js';
 import type { Config } from '../config/config.js';
-import type { Client } from '../domain/client.js';
 import { UserError } from '../domain/errors.js';
+import type { Explanation } from '../domain/explanation.js';
 import { Lifeline } from '../domain/lifeline.js';
-import type { Logger } from '../domain/ports.js';
 import type { Quote } from '../domain/quote.js';
-import { createKeyMemory } from '../keys/memory.js';
-import { createLimiter } from '../limits/limiter.js';
-import { createMeter } from '../metering/meter.js';
-import { createTargetHealth } from '../routing/health.js';
+import type { TaskRequest } from '../domain/task.js';
 import { JsonTextError, parseJsonBody } from '../wire/json-text.js';
-import { OPENAI_ENDPOINTS, openAiEndpoint } from '../wire/openai-endpoint.js';
+import { OPENAI_ENDPOINTS, openAiEndpoint, openUnsent } from '../wire/openai-endpoint.js';
 import { openTaskRequest } from '../wire/openai-request.js';
-import { clientOf, openClient } from './clients.js';
-import { systemClock } from './clock.js';
+import { findClient } from './clients.js';
+import { createExplainer } from './explainer.js';
+import { type OfflineParts, withOfflineRouting } from './offline-routing.js';
 import { createPricer } from './pricer.js';
-import { buildRouting } from './routing.js';
 
 export interface OfflineAsk {
   endpoint: string;
@@ -25,8 +20,6 @@ export interface OfflineAsk {
   client: string | null;
   region: string | null;
 }
-
-const silent: Logger = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
 /**
  * Prices a request by a configuration alone: no daemon, no ledger; a budget counts as if nothing of it were spent.
@@ -38,34 +31,49 @@ export async function quoteOffline(config: Config, ask: OfflineAsk): Promise<Quo
     throw new UserError(`unknown endpoint "${ask.endpoint}"; known: ${[...OPENAI_ENDPOINTS.keys()].join(', ')}`);
   }
   const task = openTaskRequest(endpoint.task, parseRequest(ask.requestText));
-  const clock = systemClock;
-  const limiter = createLimiter({ clock, queueMaxLength: () => config.policy.queue.maxLength, logger: silent });
-  try {
-    const health = createTargetHealth({ clock, settings: () => config.policy.cooldown });
-    const parts = { limiter, health, keyMemory: createKeyMemory(), clock, random: Math.random };
-    const budgets = createBudgets({
-      budgets: (config.clients ?? []).flatMap(({ id, budget }) => (budget === null ? [] : [{ client: id, ...budget }])),
-      spentSince: () => 0n,
-      clock,
-      logger: silent,
-      memory: new Map(),
-    });
-    const { dryRouter: router } = buildRouting(config, parts, null);
-    const pricer = createPricer({ router, meter: createMeter({}), budgets, limiter, unpriced: config.policy.unpriced });
-    return pricer.quote({
-      inferenceId: '',
-      receivedAt: clock.now(),
-      client: clientNamed(config, ask.client),
-      endpoint: endpoint.path,
-      model: task.body.value['model'] as string,
-      ask: task,
-      tags: {},
-      region: ask.region,
-      life: new Lifeline(),
-    });
-  } finally {
-    await limiter.close();
+  return withOfflineRouting(config, (parts) =>
+    createPricer(parts).quote(unsent(config, ask, { ask: task, path: endpoint.path }, parts)),
+  );
+}
+
+/**
+ * Explains where a daemon that has just started would send a request; without an endpoint, the request tells it.
+ * @throws UserError, WaybillError for a request that has no plan at all
+ */
+export async function explainOffline(
+  config: Config,
+  ask: Omit<OfflineAsk, 'endpoint'> & { endpoint: string | null },
+): Promise<Explanation> {
+  const opened = openUnsent(parseRequest(ask.requestText), ask.endpoint);
+  const { algorithm } = config.policy;
+  return withOfflineRouting(config, (parts) =>
+    createExplainer({ ...parts, algorithm }).explain(unsent(config, ask, opened, parts)),
+  );
+}
+
+function unsent(
+  config: Config,
+  { client: id, region }: Pick<OfflineAsk, 'client' | 'region'>,
+  { ask, path }: { ask: TaskRequest; path: string },
+  { now }: OfflineParts,
+) {
+  const client = findClient(config, id);
+  if (client === undefined) {
+    const known = (config.clients ?? []).map((each) => each.id);
+    const hint = known.length === 0 ? 'the config names none' : `known: ${known.join(', ')}`;
+    throw new UserError(`there is no client "${id}"; ${hint}`);
   }
+  return {
+    inferenceId: '',
+    receivedAt: now,
+    client,
+    endpoint: path,
+    model: ask.body.value['model'] as string,
+    ask,
+    tags: {},
+    region,
+    life: new Lifeline(),
+  };
 }
 
 function parseRequest(text: string) {
@@ -75,14 +83,4 @@ function parseRequest(text: string) {
     if (cause instanceof JsonTextError) throw new UserError(`the request is refused: ${cause.message}`, { cause });
     throw cause;
   }
-}
-
-function clientNamed(config: Config, id: string | null): Client {
-  if (id === null) return openClient();
-  const found = config.clients?.find((client) => client.id === id);
-  if (found !== undefined) return clientOf(found);
-  const known = (config.clients ?? []).map((client) => client.id);
-  throw new UserError(
-    `there is no client "${id}"; ${known.length === 0 ? 'the config names none' : `known: ${known.join(', ')}`}`,
-  );
 }

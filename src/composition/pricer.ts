@@ -7,7 +7,7 @@ import type { Meter } from '../domain/metering.js';
 import type { NanoUsd } from '../domain/money.js';
 import { costOf } from '../domain/pricing.js';
 import type { Pricer, Quote } from '../domain/quote.js';
-import type { Router, Target } from '../domain/route.js';
+import type { RouteAsk, Router, Target } from '../domain/route.js';
 import { type Count, noCounts } from '../domain/usage.js';
 import { mostOutput } from '../wire/output-bound.js';
 
@@ -24,20 +24,26 @@ export function createPricer(parts: PricerParts): Pricer {
   return {
     quote(request) {
       const expectation = new Expectation(request, parts);
-      const { candidates } = parts.router.plan({
-        model: request.model,
-        task: request.ask.task,
-        access: request.client.access,
-        region: request.region,
-        inputTokens: expectation.roughInput,
-        outputTokens: expectation.outputBound,
-      });
+      const { candidates, refusal } = parts.router.forecast(routeAsk(request, expectation));
+      if (refusal !== null) throw refusal;
       const targets = candidates.map(({ target }) => target);
       const mayBeUnpriced = parts.unpriced === 'allow' && !parts.budgets.has(request.client.id);
       const usable = mayBeUnpriced ? targets : targets.filter((target) => expectation.heldFor(target) !== null);
       if (usable.length === 0) throw unpriced(request.model);
       return usable.map((target) => quoteFor(target, request, expectation, parts.meter));
     },
+  };
+}
+
+/** What the router is asked of a request. */
+export function routeAsk(request: RoutedRequest, expectation: Expectation): RouteAsk {
+  return {
+    model: request.model,
+    task: request.ask.task,
+    access: request.client.access,
+    region: request.region,
+    inputTokens: expectation.roughInput,
+    outputTokens: expectation.outputBound,
   };
 }
 
@@ -59,12 +65,14 @@ function quoteFor(target: Target, request: RoutedRequest, expectation: Expectati
   };
 }
 
-function costIn(target: Target, input: number, output: Count): NanoUsd | null {
+/** What so many tokens cost at a target; null when its price does not say. */
+export function costIn(target: Target, input: number, output: Count): NanoUsd | null {
   const cost = costOf({ ...noCounts(), input, output }, target.price);
   return cost.known ? cost.nanoUsd : null;
 }
 
-function unpriced(model: string): WaybillError {
+/** What a request is told that has no target whose price is known, where one is needed. */
+export function unpriced(model: string): WaybillError {
   return new WaybillError('unpriced_model', {
     message: `The model \`${model}\` has no price, so its cost would be unknown; set \`pricing\` for it.`,
     param: 'model',

@@ -6,7 +6,7 @@ import type { Router, Target, TargetHealth } from '../domain/route.js';
 import type { KeyMemory } from '../keys/memory.js';
 import { findAdapter } from '../providers/registry.js';
 import { NameResolver } from '../routing/resolve.js';
-import { createRouter, type RouterParts } from '../routing/router.js';
+import { createRouter } from '../routing/router.js';
 import { type BuiltProviders, buildProviders } from './providers.js';
 
 export interface RoutingParts {
@@ -21,8 +21,6 @@ export interface RoutingParts {
 export interface Routing {
   providers: BuiltProviders;
   router: Router;
-  /** The same, with turns of its own: a question moves no request to another target. */
-  dryRouter: Router;
 }
 
 /** @throws UserError when an entry cannot be built */
@@ -41,24 +39,23 @@ export function buildRouting(config: Config, parts: RoutingParts, sandboxUrl: st
     providers.all.map((provider) => provider.offer),
     new Map(Object.entries(config.aliases)),
   );
-  const routerParts: RouterParts = {
+  const router = createRouter({
     resolver,
     health,
     settings: { algorithm: policy.algorithm, hybridWeights: policy.hybridWeights, fallback: policy.fallback },
     offered: providers.offered,
-    hasRoom: (target, tokens) =>
-      target.keys.candidates(new Set()).some((key) => limiter.hasRoom(scopesOf(target, key), tokens)),
+    hasRoom: (target, tokens) => target.keys.usable().some((key) => limiter.hasRoom(scopesOf(target, key), tokens)),
     used: (target) => usedShare(target, limiter),
     random,
-  };
-  return { providers, router: createRouter(routerParts), dryRouter: createRouter(routerParts) };
+  });
+  return { providers, router };
 }
 
 /** What is used of a target's limits, at the key that has most left. */
 function usedShare(target: Target, limiter: Limiter): { reqRatio: number | null; tokenRatio: number | null } {
   let reqRatio: number | null = null;
   let tokenRatio: number | null = null;
-  for (const key of target.keys.candidates(new Set())) {
+  for (const key of target.keys.usable()) {
     const limits = scopesOf(target, key).flatMap((scope) => limiter.snapshot(scope));
     reqRatio = least(reqRatio, fullest(limits, 'requests'));
     tokenRatio = least(tokenRatio, fullest(limits, 'tokens'));

@@ -13,6 +13,7 @@ import { createHttpHandler, type HttpParts } from '../http/server.js';
 import { billingAnswer, parseRequestIds } from '../partner/billing.js';
 import { adapters } from '../providers/registry.js';
 import { costReports } from '../reports/cost-report.js';
+import { findClient } from './clients.js';
 import { systemClock } from './clock.js';
 import { type Foundation, type Generation, providerStatus } from './generation.js';
 import type { InFlight } from './in-flight.js';
@@ -54,7 +55,7 @@ export function makeServing(generation: Generation, parts: ServingParts): Servin
 
 function httpParts(generation: Generation, parts: ServingParts): HttpParts {
   const { foundation, idempotency, inFlight, env, reload } = parts;
-  const { config, directory, dispatcher, router, pricer } = generation;
+  const { config, directory, dispatcher, router, pricer, explainer } = generation;
   const { ledger, metrics } = foundation;
   const reader = ledger.reader();
   const isKnown = (scope: MetricsScope) => isConfigured(config, scope);
@@ -66,6 +67,8 @@ function httpParts(generation: Generation, parts: ServingParts): HttpParts {
     idempotency,
     router,
     pricer,
+    explainer,
+    clientById: (id) => findClient(config, id),
     hasProvider: (id) => config.providers.some((provider) => provider.id === id),
     billing: (body, filter) => billingAnswer(reader, parseRequestIds(body), filter),
     underWay: inFlight,

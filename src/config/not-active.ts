@@ -24,7 +24,6 @@ export const NOT_ACTIVE: readonly NotActive[] = [
     note: 'shared state in Redis; each process counts for itself',
   },
   { path: ['server', 'webui', 'admin_id'], note: 'the dashboard login' },
-  { path: ['policy', 'cache', 'enabled'], when: is(true, 'true'), note: 'the cache; every request goes upstream' },
   { path: ['catalog', 'sources'], note: 'the catalogue' },
   {
     path: ['llm_providers', '*', 'pricing'],

@@ -1,6 +1,7 @@
 import { WaybillError } from '../domain/errors.js';
 import { ClientGoneError, ShutdownError } from '../domain/lifeline.js';
 import { LimitWaitError } from '../domain/limit.js';
+import type { RequestEnd } from './record.js';
 import { TotalTimeoutError } from './total-deadline.js';
 
 /** What ended a call from our side is to be written down as. */
@@ -15,6 +16,15 @@ export function abandonmentOf(cause: unknown): Abandonment {
   if (cause instanceof ShutdownError) return { outcome: 'interrupted', errorCode: 'shutting_down' };
   if (cause instanceof TotalTimeoutError) return { outcome: 'failed', errorCode: 'upstream_timeout' };
   return { outcome: 'failed', errorCode: cause instanceof WaybillError ? cause.code : 'internal_error' };
+}
+
+/** What a request's end is written down as that was ended by `cause`, and its client told `error`. */
+export function refusedEnd(cause: unknown, error: WaybillError, wasSent: boolean): RequestEnd {
+  // 499, as proxies write it: nobody was there to be told of a fault.
+  if (cause instanceof ClientGoneError) return { outcome: 'cancelled', status: 499, errorCode: 'client_gone' };
+  const { status, code: errorCode } = error;
+  if (cause instanceof ShutdownError) return { outcome: 'interrupted', status, errorCode };
+  return { outcome: wasSent ? 'failed' : 'refused', status, errorCode };
 }
 
 /** What the client is told of whatever ended its request before a first byte. */

@@ -1,7 +1,6 @@
 import type { AnswerOrigin, RoutedAnswer, RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import { defaultVerdict, isContextLength, type Verdict } from '../domain/failure.js';
-import { ClientGoneError, ShutdownError } from '../domain/lifeline.js';
 import { LimitWaitError } from '../domain/limit.js';
 import type { UpstreamTarget } from '../domain/provider.js';
 import type { Candidate, Plan, Target } from '../domain/route.js';
@@ -9,7 +8,7 @@ import { type AttemptPlan, type AttemptResult, makeAttempt, type Prepared, prepa
 import { backoffMs, WaitBudget } from './backoff.js';
 import { Call, ClientTokens } from './call.js';
 import { type Delivery, deliverStream, deliverWhole } from './delivery.js';
-import { abandonmentOf, toWaybillError } from './endings.js';
+import { abandonmentOf, refusedEnd, toWaybillError } from './endings.js';
 import { exhaustedError, type FailedAttempt, rejectedError } from './exhausted.js';
 import { Expectation } from './expectation.js';
 import { keyScope, type Lease, leaseKey } from './lease.js';
@@ -66,7 +65,11 @@ export class Journey {
     });
     this.#record.decided(plan);
     if (this.#parts.policy.unpriced === 'allow' && !this.#parts.budgets.has(request.client.id)) return plan;
-    const priced = plan.candidates.filter(({ target }) => this.#expectation.heldFor(target) !== null);
+    const priced = plan.candidates.filter(({ target }) => {
+      if (this.#expectation.heldFor(target) !== null) return true;
+      this.#record.passedOver(target, 'its cost would be unknown');
+      return false;
+    });
     if (priced.length > 0) return { ...plan, candidates: priced };
     throw new WaybillError('unpriced_model', {
       message: `The model \`${request.model}\` has no price, so its cost would be unknown; set \`pricing\` for it.`,
@@ -96,7 +99,10 @@ export class Journey {
     let { candidates } = plan;
     for (let index = 0; index < candidates.length; index += 1) {
       const { target } = candidates[index] as Candidate;
-      if (!this.#parts.health.tryProbe(target.id)) continue;
+      if (!this.#parts.health.tryProbe(target.id)) {
+        this.#record.passedOver(target, 'left alone until its probe has ended');
+        continue;
+      }
       const untried = candidates.length - index - 1;
       const answer = await this.#tryTarget(target, untried);
       if (answer !== null) return answer;
@@ -184,7 +190,10 @@ export class Journey {
       const readyInMs = target.keys.readyInMs();
       if (readyInMs === null) return null;
       if (readyInMs > 0) {
-        if (untried > 0 || readyInMs > this.#waits.leftMs) return null;
+        if (untried > 0 || readyInMs > this.#waits.leftMs) {
+          this.#record.passedOver(target, `every key cools down, the first for ${readyInMs} ms`);
+          return null;
+        }
         await this.#waits.wait(readyInMs, this.#request.life.signal);
         continue;
       }
@@ -327,18 +336,8 @@ export class Journey {
   /** Turns whatever ended the journey into the client's error, and writes the request's end down. */
   async #refusal(cause: unknown): Promise<WaybillError> {
     const error = toWaybillError(cause);
-    const outcome =
-      cause instanceof ClientGoneError
-        ? 'cancelled'
-        : cause instanceof ShutdownError
-          ? 'interrupted'
-          : this.#attempts === 0 || !this.#record.hasAttempts()
-            ? 'refused'
-            : 'failed';
-    // 499, as proxies write it: nobody was there to be told of a fault.
-    const status = cause instanceof ClientGoneError ? 499 : error.status;
-    const errorCode = cause instanceof ClientGoneError ? 'client_gone' : error.code;
-    await this.#record.endQuietly({ outcome, status, errorCode });
+    const wasSent = this.#attempts > 0 && this.#record.hasAttempts();
+    await this.#record.endQuietly(refusedEnd(cause, error, wasSent));
     const limits = this.#parts.limiter.snapshot(this.#request.client.limits);
     return Object.assign(error, { origin: { ...this.#origin, limits } });
   }

@@ -1,9 +1,11 @@
+import type { CacheHit } from '../domain/cache-hit.js';
 import type { RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { AttemptSettlement, RequestIntent, RequestSettlement } from '../domain/ledger.js';
 import type { NanoUsd } from '../domain/money.js';
 import type { Plan, Target } from '../domain/route.js';
 import type { AttemptPlan } from './attempt.js';
+import type { CachedAnswer } from './cached-answers.js';
 import type { DispatchParts } from './parts.js';
 import type { Settled } from './settlement.js';
 
@@ -46,6 +48,12 @@ export class Record {
       })),
       excluded: [...plan.excluded],
     };
+  }
+
+  /** Nothing is planned and nothing sent: the answer is that of another request. */
+  answeredFromCache({ inferenceId, provider, model }: Pick<CachedAnswer, 'inferenceId' | 'provider' | 'model'>): void {
+    const hit: CacheHit = { cache_hit: { inference_id: inferenceId, provider, model } };
+    this.#decision = { ...hit, candidates: [], excluded: [] };
   }
 
   passedOver(target: Target, reason: string): void {

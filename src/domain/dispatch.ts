@@ -18,6 +18,8 @@ export interface RoutedRequest {
   ask: TaskRequest;
   tags: Readonly<Record<string, string>>;
   region: string | null;
+  /** The request's own `Cache-Control`, as it came. */
+  cacheControl?: string | undefined;
   /** Ends when the client leaves or the daemon stops. */
   life: Lifeline;
 }

@@ -26,6 +26,8 @@ export interface KeyPool {
    * Empty when every key is cooling or disabled.
    */
   candidates(used: ReadonlySet<string>): readonly ProviderKey[];
+  /** The same keys in the order of the file. A question: no turn moves. */
+  usable(): readonly ProviderKey[];
   /** What happened to a call with this key. */
   report(keyId: string, verdict: Verdict | 'ok', reason?: string): void;
   /** Milliseconds until a key may be used again; 0 when one is free now, null when every key is disabled. */

@@ -255,6 +255,8 @@ export interface RequestRow {
   costNanoUsd: NanoUsd | null;
   priceId: string | null;
   attempts: number;
+  /** True when it was answered from the cache: no attempt, no cost. */
+  cacheHit: boolean;
   latencyMs: number | null;
   firstByteMs: number | null;
   configGeneration: number;

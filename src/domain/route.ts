@@ -1,3 +1,4 @@
+import type { WaybillError } from './errors.js';
 import type { KeyPool } from './keys.js';
 import type { LimitScope } from './limit.js';
 import type { Price } from './pricing.js';
@@ -33,12 +34,42 @@ export interface Target {
   onDisconnect: 'abort' | 'drain';
 }
 
+/** What a strategy knows of a candidate. Null is not known. */
+export interface Signals {
+  weight: number;
+  /** Calls under way against the target's weight. */
+  load: number;
+  /** The used share of its request limits at the key with most room; null without such a limit. */
+  reqRatio: number | null;
+  /** The same of its token limits. */
+  tokenRatio: number | null;
+  /** Decayed share of failed attempts, from 0 to 1. */
+  errorRate: number;
+  /** This request's estimated cost in nano-USD. */
+  cost: number | null;
+  /** Decayed average of the time to first byte. */
+  firstByteMs: number | null;
+  /** Output price, for `:cheapest`. */
+  outputRate: number | null;
+}
+
+/** What each signal adds to a score of `hybrid`. Together they are the score. */
+export interface ScoreParts {
+  tokenRatio: number;
+  reqRatio: number;
+  errorScore: number;
+  latency: number;
+  costRatio: number;
+}
+
 export interface Candidate {
   target: Target;
   /** Lower is better; null when the strategy gives none. */
   score: number | null;
   /** Why it stands where it stands, for `/explain` and the record. */
   reason: string;
+  /** What it was judged by; null where there was nothing to choose between. */
+  signals: Signals | null;
 }
 
 export interface Exclusion {
@@ -78,12 +109,25 @@ export interface ListedModel {
   targets: readonly Target[];
 }
 
+/** The plan that the next request of this kind would get, with everything it comes from. */
+export interface Forecast extends Plan {
+  /** Empty where the request would be refused. */
+  candidates: ReadonlyArray<Candidate & { signals: Signals; parts: ScoreParts | null }>;
+  /** What the request would be told instead; null where it has a plan. */
+  refusal: WaybillError | null;
+}
+
 export interface Router {
   /**
    * Ordered candidates. No I/O.
    * @throws WaybillError model_not_found, model_not_allowed, task_not_supported, no_target_available
    */
   plan(ask: RouteAsk): Plan;
+  /**
+   * What `plan` would answer if it were asked now. Takes no turn and no draw, so that the next plan is this one.
+   * @throws WaybillError model_not_found
+   */
+  forecast(ask: RouteAsk): Forecast;
   /** Every name this client may ask for, aliases too. */
   list(access: Access): ListedModel[];
 }

@@ -106,6 +106,7 @@ export function routedRequest(
     ask,
     tags: tagsOf(ctx, client),
     region: typeof region === 'string' && region !== '' ? region : null,
+    cacheControl: ctx.req.headers['cache-control'],
     life,
   };
 }

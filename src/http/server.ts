@@ -6,6 +6,7 @@ import { WaybillError } from '../domain/errors.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { requireAdmin } from './admin/auth.js';
 import { budgetsAnswer } from './admin/budgets.js';
+import { type ExplainParts, explainRequest } from './admin/explain.js';
 import type { MetricsScope } from './admin/metrics.js';
 import { type ProviderStatus, providersAnswer } from './admin/providers.js';
 import { answerReload, type ReloadOutcome } from './admin/reload.js';
@@ -44,7 +45,7 @@ export interface AdminParts {
 }
 
 /** Everything the routes need, of the configuration that is current when a request arrives. */
-export interface HttpParts extends RoutedParts, ModelsParts, OpsParts, PriceParts, PartnerParts {
+export interface HttpParts extends RoutedParts, ModelsParts, OpsParts, PriceParts, PartnerParts, ExplainParts {
   admin: AdminParts;
 }
 
@@ -133,6 +134,10 @@ function addAdminRoutes(router: Router<RequestState>, current: () => HttpParts):
   metrics('/metrics/providers/:id', (ctx) => ({ kind: 'provider', id: paramOf('id')(ctx) }));
   get('/requests', (ctx, admin) => plain(ctx, admin.listRequests(queryOf(ctx))));
   get('/requests/:id', (ctx, admin) => plain(ctx, admin.getRequest(paramOf('id')(ctx))));
+  router.post(
+    `${ADMIN}/explain`,
+    guarded((ctx) => explainRequest(ctx, current())),
+  );
   router.post(
     `${ADMIN}/ledger/verify`,
     guarded(async (ctx, admin) => plain(ctx, await admin.verifyLedger())),

@@ -57,6 +57,11 @@ class RotatingKeyPool implements KeyPool {
     return ordered.concat(again);
   }
 
+  usable(): readonly ProviderKey[] {
+    const now = this.#options.clock.now();
+    return this.#keys.filter(({ key }) => this.#isReady(key.id, now)).map(({ key }) => key);
+  }
+
   report(keyId: string, verdict: Verdict | 'ok', reason?: string): void {
     const record = this.#memory.get(keyId);
     if (verdict === 'ok') {

@@ -1,20 +1,31 @@
 import { WaybillError } from '../domain/errors.js';
 import type { Random } from '../domain/ports.js';
 import { costOf } from '../domain/pricing.js';
-import type { Candidate, Exclusion, Plan, RouteAsk, Router, Target, TargetHealth } from '../domain/route.js';
+import type {
+  Candidate,
+  Exclusion,
+  Forecast,
+  Plan,
+  RouteAsk,
+  Router,
+  Signals,
+  Target,
+  TargetHealth,
+} from '../domain/route.js';
 import { noCounts } from '../domain/usage.js';
+import { Draws } from './draws.js';
 import type { Meaning, NameResolver, Preference, Resolution } from './resolve.js';
 import { whyNotAllowed } from './resolve.js';
 import {
   cheapestOutput,
   type HybridWeights,
   hybrid,
+  hybridParts,
   inOrder,
   leastLoaded,
   lowestCost,
   lowestLatency,
   roundRobin,
-  type Signals,
   type Strategy,
   weighted,
 } from './strategies.js';
@@ -52,29 +63,82 @@ const PREFERENCES: Record<Exclude<Preference, 'none'>, Strategy> = {
   fastest: lowestLatency,
 };
 
+/** What a plan is made of, or why there is none. */
+interface Draft extends Plan {
+  refusal: WaybillError | null;
+  /** Everything that was ordered, before what is there twice or beyond the fallbacks was left out. */
+  ordered: readonly Candidate[];
+  /** True when the policy's algorithm ordered them. */
+  isByPolicy: boolean;
+}
+
+/** What orders one draft: the turn and the draws, taken or only looked at. */
+interface Chance {
+  turnOf: (name: string) => number;
+  random: Random;
+}
+
 /** Turns a name into the ordered list of targets to try. No I/O. */
 export function createRouter(parts: RouterParts): Router {
   const turns = new Map<string, number>();
+  const draws = new Draws(parts.random);
+  const taken: Chance = {
+    turnOf: (name) => {
+      const turn = turns.get(name) ?? 0;
+      turns.set(name, turn + 1);
+      return turn;
+    },
+    random: draws.draw,
+  };
   const { algorithm, hybridWeights } = parts.settings;
   const chosen = algorithm === 'hybrid' ? hybrid(hybridWeights) : STRATEGIES[algorithm];
 
   function plan(ask: RouteAsk): Plan {
+    const drafted = draft(ask, taken);
+    if (drafted.refusal !== null) throw drafted.refusal;
+    return drafted;
+  }
+
+  function forecast(ask: RouteAsk): Forecast {
+    const seen: Chance = { turnOf: (name) => turns.get(name) ?? 0, random: draws.look() };
+    const { candidates, excluded, refusal, ordered, isByPolicy } = draft(ask, seen);
+    const judged = ordered.flatMap(({ signals }) => signals ?? []);
+    const parted = algorithm === 'hybrid' && isByPolicy ? hybridParts(hybridWeights, judged) : [];
+    return {
+      candidates: candidates.map((candidate) => {
+        const { target, signals } = candidate;
+        return {
+          ...candidate,
+          signals: signals ?? signalsOf({ target, weight: target.weight }, ask),
+          parts: signals === null ? null : (parted[judged.indexOf(signals)] ?? null),
+        };
+      }),
+      excluded,
+      refusal,
+    };
+  }
+
+  function draft(ask: RouteAsk, chance: Chance): Draft {
     const resolution = parts.resolver.resolve(ask.model);
     if (resolution === null) throw parts.resolver.unknown(ask.model, ask.access);
     const excluded: Exclusion[] = [];
     const allowed = permit(resolution, ask, excluded);
+    if (allowed.meanings.length === 0 && allowed.fallbacks.length === 0)
+      return refused(notAllowed(ask, excluded), excluded);
     const fit = allowed.meanings.filter(({ target }) => supports(target, ask, excluded));
     const fallbacks = allowed.fallbacks.filter((target) => supports(target, ask, excluded));
-    if (fit.length === 0 && fallbacks.length === 0) throw taskNotSupported(ask);
+    if (fit.length === 0 && fallbacks.length === 0) return refused(taskNotSupported(ask), excluded);
     const alive = fit.filter(({ target }) => isAlive(target, excluded));
-    const ordered = [
-      ...order(alive, resolution.preference, ask),
-      ...fallbacks
-        .filter((target) => isAlive(target, excluded))
-        .map((target) => ({ target, score: null, reason: 'fallback' })),
-    ];
-    if (ordered.length === 0) throw noneAlive([...fit.map((meaning) => meaning.target), ...fallbacks], parts.health);
-    return { candidates: bounded(unique(ordered), excluded), excluded };
+    const ordered = order(alive, resolution.preference, ask, chance);
+    for (const target of fallbacks) {
+      if (isAlive(target, excluded)) ordered.push({ target, score: null, reason: 'fallback', signals: null });
+    }
+    if (ordered.length === 0) {
+      const targets = [...fit.map((meaning) => meaning.target), ...fallbacks];
+      return refused(noneAlive(targets, parts.health), excluded);
+    }
+    const candidates = ordered.length === 1 ? ordered : bounded(roomFirst(unique(ordered), ask), excluded);
+    return { candidates, excluded, refusal: null, ordered, isByPolicy: resolution.preference === 'none' };
   }
 
   function permit(
@@ -89,12 +153,7 @@ export function createRouter(parts: RouterParts): Router {
     };
     const meanings = resolution.meanings.filter((meaning) => mayUse(meaning.target));
     const named = parts.settings.fallback.enabled ? [...resolution.fallbacks, ...standIns(resolution)] : [];
-    const fallbacks = named.filter(mayUse);
-    if (meanings.length > 0 || fallbacks.length > 0) return { meanings, fallbacks };
-    throw new WaybillError('model_not_allowed', {
-      message: `The model \`${ask.model}\` may not be used: ${excluded[0]?.reason ?? 'not allowed for this client'}.`,
-      param: 'model',
-    });
+    return { meanings, fallbacks: named.filter(mayUse) };
   }
 
   /** Providers that `fallback.providers` lists and that offer the same model by name. */
@@ -118,29 +177,36 @@ export function createRouter(parts: RouterParts): Router {
     return reason === null;
   }
 
-  function order(meanings: readonly Meaning[], preference: Preference, ask: RouteAsk): Candidate[] {
+  function order(
+    meanings: readonly Meaning[],
+    preference: Preference,
+    ask: RouteAsk,
+    { turnOf, random }: Chance,
+  ): Candidate[] {
     const [only] = meanings;
     if (only === undefined) return [];
-    if (meanings.length === 1) return [{ target: only.target, score: null, reason: 'only target' }];
-    const turn = turns.get(ask.model) ?? 0;
-    turns.set(ask.model, turn + 1);
+    if (meanings.length === 1) return [{ target: only.target, score: null, reason: 'only target', signals: null }];
     const strategy = preference === 'none' ? chosen : PREFERENCES[preference];
-    const name = preference === 'none' ? algorithm : preference;
-    const tokens = ask.inputTokens + (ask.outputTokens ?? 0);
-    const scored = strategy(
-      meanings.map((meaning) => signalsOf(meaning, ask)),
-      turn,
-      parts.random,
-    );
+    const reason = preference === 'none' ? algorithm : preference;
+    const signals = meanings.map((meaning) => signalsOf(meaning, ask));
     const candidates: Candidate[] = [];
-    const waiting: Candidate[] = [];
-    for (const { index, score } of scored) {
-      const target = meanings[index]?.target;
-      if (target === undefined) continue;
-      if (parts.hasRoom(target, tokens)) candidates.push({ target, score, reason: name });
-      else waiting.push({ target, score, reason: `${name}, no room now` });
+    for (const { index, score } of strategy(signals, turnOf(ask.model), random)) {
+      candidates.push({ target: (meanings[index] as Meaning).target, score, reason, signals: signals[index] ?? null });
     }
-    return [...candidates, ...waiting];
+    return candidates;
+  }
+
+  /** What would have to wait comes after everything that need not, fallbacks too. */
+  function roomFirst(candidates: Candidate[], ask: RouteAsk): Candidate[] {
+    if (candidates.length === 1) return candidates;
+    const tokens = ask.inputTokens + (ask.outputTokens ?? 0);
+    const ready: Candidate[] = [];
+    const waiting: Candidate[] = [];
+    for (const candidate of candidates) {
+      if (parts.hasRoom(candidate.target, tokens)) ready.push(candidate);
+      else waiting.push({ ...candidate, reason: `${candidate.reason}, no room now` });
+    }
+    return waiting.length === 0 ? ready : [...ready, ...waiting];
   }
 
   function signalsOf({ target, weight }: Meaning, ask: RouteAsk): Signals {
@@ -174,7 +240,7 @@ export function createRouter(parts: RouterParts): Router {
     });
   }
 
-  return { plan, list: (access) => parts.resolver.list(access) };
+  return { plan, forecast, list: (access) => parts.resolver.list(access) };
 }
 
 function supports(target: Target, ask: RouteAsk, excluded: Exclusion[]): boolean {
@@ -189,6 +255,17 @@ function unique(candidates: readonly Candidate[]): Candidate[] {
     if (seen.has(target.id)) return false;
     seen.add(target.id);
     return true;
+  });
+}
+
+function refused(refusal: WaybillError, excluded: Exclusion[]): Draft {
+  return { candidates: [], excluded, refusal, ordered: [], isByPolicy: false };
+}
+
+function notAllowed(ask: RouteAsk, excluded: readonly Exclusion[]): WaybillError {
+  return new WaybillError('model_not_allowed', {
+    message: `The model \`${ask.model}\` may not be used: ${excluded[0]?.reason ?? 'not allowed for this client'}.`,
+    param: 'model',
   });
 }
 

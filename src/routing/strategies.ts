@@ -1,23 +1,5 @@
 import type { Random } from '../domain/ports.js';
-
-/** What a strategy knows of a candidate. Null is not known. */
-export interface Signals {
-  weight: number;
-  /** Calls under way against the target's weight. */
-  load: number;
-  /** The used share of its request limits at the key with most room; null without such a limit. */
-  reqRatio: number | null;
-  /** The same of its token limits. */
-  tokenRatio: number | null;
-  /** Decayed share of failed attempts, from 0 to 1. */
-  errorRate: number;
-  /** This request's estimated cost in nano-USD. */
-  cost: number | null;
-  /** Decayed average of the time to first byte. */
-  firstByteMs: number | null;
-  /** Output price, for `:cheapest`. */
-  outputRate: number | null;
-}
+import type { ScoreParts, Signals } from '../domain/route.js';
 
 export interface Scored {
   /** Position in the list that was handed in. */
@@ -94,21 +76,30 @@ export interface HybridWeights {
  */
 export function hybrid(weights: HybridWeights): Strategy {
   return (signals, turn, random) => {
-    const worst = (of: (signal: Signals) => number | null) => Math.max(0, ...signals.map((signal) => of(signal) ?? 0));
-    const [load, latency, cost] = [worst((s) => s.load), worst((s) => s.firstByteMs), worst((s) => s.cost)];
-    const share = (value: number, most: number) => (most === 0 ? 0 : value / most);
-    const scores = signals.map((signal) => {
-      const busy = share(signal.load, load);
-      return (
-        weights.tokenRatio * (signal.tokenRatio ?? busy) +
-        weights.reqRatio * (signal.reqRatio ?? busy) +
-        weights.errorScore * signal.errorRate +
-        weights.latency * share(signal.firstByteMs ?? 0, latency) +
-        weights.costRatio * (signal.cost === null ? 1 : share(signal.cost, cost))
-      );
+    const parts = hybridParts(weights, signals);
+    return ranked(roundRobin(signals, turn, random), (index) => {
+      const part = parts[index];
+      if (part === undefined) return null;
+      return part.tokenRatio + part.reqRatio + part.errorScore + part.latency + part.costRatio;
     });
-    return ranked(roundRobin(signals, turn, random), (index) => scores[index] ?? null);
   };
+}
+
+/** What each signal adds to the score of each candidate. */
+export function hybridParts(weights: HybridWeights, signals: readonly Signals[]): ScoreParts[] {
+  const worst = (of: (signal: Signals) => number | null) => Math.max(0, ...signals.map((signal) => of(signal) ?? 0));
+  const [load, latency, cost] = [worst((s) => s.load), worst((s) => s.firstByteMs), worst((s) => s.cost)];
+  const share = (value: number, most: number) => (most === 0 ? 0 : value / most);
+  return signals.map((signal) => {
+    const busy = share(signal.load, load);
+    return {
+      tokenRatio: weights.tokenRatio * (signal.tokenRatio ?? busy),
+      reqRatio: weights.reqRatio * (signal.reqRatio ?? busy),
+      errorScore: weights.errorScore * signal.errorRate,
+      latency: weights.latency * share(signal.firstByteMs ?? 0, latency),
+      costRatio: weights.costRatio * (signal.cost === null ? 1 : share(signal.cost, cost)),
+    };
+  });
 }
 
 /** As the file has them. */

@@ -285,7 +285,7 @@ function scanObject(text: string, maxDepth: number): Span[] {
 }
 
 /** The offset of the quote that closes the string opened at `start`, or the text's end. */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1);
   while (end !== -1 && text.charCodeAt(end - 1) === BACKSLASH) {
     let slashes = 1;

@@ -2,7 +2,7 @@ import { formatUsdShort, type NanoUsd } from '../domain/money.js';
 import type { SplitBody } from '../domain/provider.js';
 import type { JsonObject, Task } from '../domain/task.js';
 import { type Count, isCount, totalInput, totalOutput, type Usage } from '../domain/usage.js';
-import { editMembers, replaceMember, scanMembers, writeObject } from './json-text.js';
+import { editMembers, replaceMember, rewriteAt, scanMembers, writeObject } from './json-text.js';
 
 /** What a request used and cost, to be written into its answer. */
 export interface Charge {
@@ -54,6 +54,21 @@ export function usageChunk(options: {
     ['choices', '[]'],
     ['usage', usageText(null, charge)],
   ]);
+}
+
+/** An answer's text, given once more: it costs nothing now. */
+export function bodyAtNoCost(body: string): string {
+  const nothing = () => '0';
+  return rewriteAt(rewriteAt(body, ['usage', 'cost'], nothing), ['usage', 'cost_nano_usd'], nothing);
+}
+
+/** The same of a whole stream's text; its cost is told by the event before the end mark, if at all. */
+export function streamAtNoCost(text: string): string {
+  const end = text.lastIndexOf('\n\ndata: [DONE]');
+  const start = text.lastIndexOf('data: ', end) + 'data: '.length;
+  const last = text.slice(start, end);
+  if (end === -1 || !last.includes('"cost_nano_usd"')) return text;
+  return text.slice(0, start) + bodyAtNoCost(last) + text.slice(end);
 }
 
 function usageText(raw: string | null, charge: Charge): string {

@@ -122,6 +122,7 @@ export function describeLedger(name: string, createStore: () => Promise<LedgerSt
         costNanoUsd: 4_000n,
         priceId: 'price-1',
         attempts: 1,
+        cacheHit: false,
         latencyMs: 60,
         firstByteMs: 20,
         configGeneration: 3,
@@ -278,6 +279,39 @@ export function describeLedger(name: string, createStore: () => Promise<LedgerSt
         costNanoUsd: 0n,
         errorCode: 'rate_limit_exceeded',
       });
+    });
+
+    it('records a request that was answered from the cache by the mark in its decision', async () => {
+      const ledger = await open();
+      const end = { outcome: 'ok' as const, status: 200, errorCode: null };
+      const decisions = {
+        hit: { cache_hit: { inference_id: 'miss', provider: 'hf', model: 'm' }, candidates: [], excluded: [] },
+        // A name that looks like the mark is none.
+        miss: { candidates: [{ provider: 'hf', model: '"cache_hit"', score: null }], excluded: [] },
+      };
+      for (const [inferenceId, decision] of Object.entries(decisions)) {
+        const requestSettlement = aRequestEnd({ inferenceId, ...end, decision });
+        await ledger.write({ request: aRequest({ inferenceId }), requestSettlement });
+      }
+      const reader = ledger.reader();
+      expect(reader.getRequest('hit')).toMatchObject({
+        cacheHit: true,
+        attempts: 0,
+        costNanoUsd: 0n,
+        decision: decisions.hit,
+      });
+      const { requests } = reader.listRequests({ from: null, to: null, limit: 10 });
+      expect(Object.fromEntries(requests.map((row) => [row.inferenceId, row.cacheHit]))).toEqual({
+        hit: true,
+        miss: false,
+      });
+      expect(reader.summarise(EVERYTHING).total).toMatchObject({
+        requests: 2,
+        attempts: 0,
+        errors: 0,
+        costNanoUsd: 0n,
+      });
+      expect(await ledger.verify()).toMatchObject({ ok: true, differences: [] });
     });
 
     it('keeps amounts beyond 2^53 exact, and sums beyond 2^63', async () => {

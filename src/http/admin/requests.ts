@@ -112,6 +112,7 @@ function toFields(row: RequestRow): Record<string, unknown> {
     cost_nano_usd: row.costNanoUsd,
     price_id: row.priceId,
     attempts: row.attempts,
+    cache_hit: row.cacheHit,
     latency_ms: row.latencyMs,
     first_byte_ms: row.firstByteMs,
     config_generation: row.configGeneration,

@@ -18,6 +18,7 @@ const EXPOSED_HEADERS = [
   'retry-after',
   'retry-after-ms',
   'x-waybill-attempts',
+  'x-waybill-cache',
   'x-waybill-cost-nano-usd',
   'x-waybill-idempotent-replay',
   'x-waybill-model',

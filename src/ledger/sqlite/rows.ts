@@ -1,3 +1,4 @@
+import { isCacheHit } from '../../domain/cache-hit.js';
 import type { AdjustmentRow, AttemptRow, Outcome, PriceRecord, RequestRow } from '../../domain/ledger.js';
 import type { NanoUsd } from '../../domain/money.js';
 import type { CostComponent, RateClass } from '../../domain/pricing.js';
@@ -117,6 +118,7 @@ export function toRequestRow(row: RequestSql, attempts: readonly AttemptRow[]): 
     costNanoUsd: toAmount(row.cost),
     priceId: last?.priceId ?? null,
     attempts: attempts.length,
+    cacheHit: row.decision?.includes('"cache_hit"') === true && isCacheHit(JSON.parse(row.decision)),
     latencyMs: row.ended_at === null ? null : row.ended_at - row.received_at,
     firstByteMs: last?.firstByteAt == null ? null : last.firstByteAt - row.received_at,
     configGeneration: row.config_generation,

@@ -8,7 +8,6 @@ server: { webui: { admin_id: a, admin_password: b } }
 storage:
   ledger: { type: postgres, url: "postgres://h/d" }
   shared: { type: redis, url: "redis://h" }
-policy: { cache: { enabled: true } }
 catalog: { sources: [{ provider: one, kind: models }] }
 api_keys: [{ id: c, key: k, budget: { usd: 5 } }]
 llm_providers:

@@ -39,6 +39,17 @@ describe('rotation', () => {
     expect(order(pool)).toHaveLength(3);
   });
 
+  it('moves no turn for a question', () => {
+    const pool = aPool([aKey('a'), aKey('b'), aKey('c')]);
+    const firsts = Array.from({ length: 4 }, () => {
+      expect(pool.usable().map((key) => key.id)).toEqual(['a', 'b', 'c']);
+      return order(pool)[0];
+    });
+    expect(firsts.join('')).toBe('abca');
+    pool.report('b', { action: 'rotate-key', cooldownMs: 1_000 });
+    expect(pool.usable().map((key) => key.id)).toEqual(['a', 'c']);
+  });
+
   it('gives keys turns in proportion to their weights, spread evenly', () => {
     const pool = aPool([aKey('a', 5), aKey('b', 1), aKey('c', 1)]);
     const firsts = Array.from({ length: 7 }, () => order(pool)[0]);

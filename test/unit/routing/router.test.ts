@@ -74,6 +74,13 @@ describe('a plan', () => {
     expect(candidates.at(-1)?.reason).toContain('no room');
   });
 
+  it('puts a fallback that has room before what would wait', () => {
+    const alias: ResolvedAlias = { targets: [{ model: 'a:m', weight: 1 }], fallback: ['b:m'] };
+    const order = (full: string[]) => aRouter(three(), { aliases: [['nick', alias]], full }).order('nick');
+    expect(order(['a:m'])).toEqual(['b:m', 'a:m']);
+    expect(order(['a:m', 'b:m'])).toEqual(['a:m', 'b:m']);
+  });
+
   it('passes over what is broken or has no key left, and says why', () => {
     const targets = [aTarget('a:m'), aTarget('b:m'), aTarget('c:m', { keys: aPool(null) })];
     const { router, health } = aRouter(targets);

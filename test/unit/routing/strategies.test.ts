@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Signals } from '../../../src/domain/route.js';
 import {
   cheapestOutput,
   type HybridWeights,
@@ -9,7 +10,6 @@ import {
   lowestCost,
   lowestLatency,
   roundRobin,
-  type Signals,
   type Strategy,
   weighted,
 } from '../../../src/routing/strategies.js';

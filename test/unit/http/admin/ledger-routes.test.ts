@@ -91,6 +91,7 @@ describe("the operators' view of the ledger", () => {
       cost_nano_usd: Number(HUGE),
       price_id: 'price-1',
       attempts: 1,
+      cache_hit: false,
       latency_ms: 60,
       first_byte_ms: 20,
       config_generation: 1,

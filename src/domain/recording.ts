@@ -1,5 +1,5 @@
-import type { RoutedAnswer, StreamSink } from '../domain/dispatch.js';
-import type { Lifeline } from '../domain/lifeline.js';
+import type { RoutedAnswer, StreamSink } from './dispatch.js';
+import type { Lifeline } from './lifeline.js';
 
 const END_MARK = 'data: [DONE]\n\n';
 
