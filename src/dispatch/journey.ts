@@ -2,9 +2,8 @@ import type { AnswerOrigin, RoutedAnswer, RoutedRequest } from '../domain/dispat
 import { WaybillError } from '../domain/errors.js';
 import { defaultVerdict, isContextLength, type Verdict } from '../domain/failure.js';
 import { LimitWaitError } from '../domain/limit.js';
-import type { UpstreamTarget } from '../domain/provider.js';
 import type { Candidate, Plan, Target } from '../domain/route.js';
-import { type AttemptPlan, type AttemptResult, makeAttempt, type Prepared, prepare } from './attempt.js';
+import { type AttemptPlan, makeAttempt, type Prepared, prepare, type Reading } from './attempt.js';
 import { backoffMs, WaitBudget } from './backoff.js';
 import { Call, ClientTokens } from './call.js';
 import { type Delivery, deliverStream, deliverWhole } from './delivery.js';
@@ -125,19 +124,19 @@ export class Journey {
       first = false;
       const lease = await this.#lease(target, untried);
       if (lease === null) return null;
-      const { result, call } = await this.#attempt(target, lease, prepared);
-      if (result.kind !== 'failed') return this.#deliver(result, call);
-      const verdict = this.#failedAttempt(result, call);
+      const { reading, call } = await this.#attempt(target, lease, prepared);
+      if (reading.kind !== 'failed') return this.#deliver(reading, call);
+      const verdict = this.#failedAttempt(reading, call);
       if (!(await this.#goOn(verdict, target, untried, retries, mayTry))) return null;
     }
     return null;
   }
 
   /** What is to be sent to the target; null when its adapter cannot do what is asked, and others may. */
-  #prepare(target: Target): (Prepared & { upstream: UpstreamTarget }) | null {
+  #prepare(target: Target): Prepared | null {
     try {
       const upstream = this.#expectation.bounded(target);
-      return { ...prepare(this.#request, target, upstream), upstream };
+      return prepare(this.#request, target, upstream);
     } catch (error) {
       if (!(error instanceof WaybillError)) throw error;
       this.#refusedBy = error;
@@ -219,20 +218,16 @@ export class Journey {
     }
   }
 
-  async #attempt(
-    target: Target,
-    lease: Lease,
-    prepared: Prepared & { upstream: UpstreamTarget },
-  ): Promise<{ result: AttemptResult; call: Call }> {
+  async #attempt(target: Target, lease: Lease, prepared: Prepared): Promise<{ reading: Reading; call: Call }> {
     const { clock, client, limiter } = this.#parts;
     const call = this.#open(target, lease, prepared);
     let isIntended = false;
     try {
       await this.#record.intend(call.plan, this.#expectation.heldFor(target));
       isIntended = true;
-      const result = await makeAttempt(call.plan, client, clock);
-      for (const stated of result.stated) limiter.observe(keyScope(lease.key), stated);
-      return { result, call };
+      const { reading, stated } = await makeAttempt(call.plan, client, clock);
+      for (const limit of stated) limiter.observe(keyScope(lease.key), limit);
+      return { reading, call };
     } catch (error) {
       this.#parts.health.abandonProbe(target.id);
       if (isIntended) call.settle({ kind: 'abandoned', ...abandonmentOf(error) }, null);
@@ -242,7 +237,7 @@ export class Journey {
   }
 
   /** Takes the worst case out of the budget; what was leased is given back when it does not fit. */
-  #open(target: Target, lease: Lease, prepared: Prepared & { upstream: UpstreamTarget }): Call {
+  #open(target: Target, lease: Lease, prepared: Prepared): Call {
     const { clock, policy, budgets } = this.#parts;
     const { id } = this.#request.client;
     try {
@@ -271,7 +266,7 @@ export class Journey {
     }
   }
 
-  #failedAttempt(result: Extract<AttemptResult, { kind: 'failed' }>, call: Call): Verdict {
+  #failedAttempt(result: Extract<Reading, { kind: 'failed' }>, call: Call): Verdict {
     const { failure } = result;
     const { target, key } = call.plan;
     const verdict = target.adapter.classify?.(failure) ?? defaultVerdict(failure);
@@ -284,7 +279,7 @@ export class Journey {
     return verdict;
   }
 
-  #deliver(result: Exclude<AttemptResult, { kind: 'failed' }>, call: Call): Promise<RoutedAnswer> | RoutedAnswer {
+  #deliver(result: Exclude<Reading, { kind: 'failed' }>, call: Call): Promise<RoutedAnswer> | RoutedAnswer {
     const { target, key, sentAt } = call.plan;
     const { health, limiter } = this.#parts;
     target.keys.report(key.id, 'ok');

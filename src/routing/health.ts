@@ -15,6 +15,8 @@ interface TargetState {
   firstByteMs: number | null;
   errorRate: number;
   underWay: number;
+  /** Which use of any target was the last of this one. */
+  touched: number;
 }
 
 /** How much the newest attempt counts in a decayed average. */
@@ -35,13 +37,12 @@ export function createTargetHealth({
   settings: () => BreakerSettings;
 }): TargetHealth {
   const states = new Map<string, TargetState>();
+  let touches = 0;
 
   function stateOf(id: string): TargetState {
     const known = states.get(id);
     if (known !== undefined) {
-      // A Map keeps the order of insertion: the oldest untouched stands first.
-      states.delete(id);
-      states.set(id, known);
+      known.touched = touches += 1;
       return known;
     }
     if (states.size >= MAX_STATES) forgetOldestIdle();
@@ -52,17 +53,21 @@ export function createTargetHealth({
       firstByteMs: null,
       errorRate: 0,
       underWay: 0,
+      touched: (touches += 1),
     };
     states.set(id, state);
     return state;
   }
 
   function forgetOldestIdle(): void {
-    for (const [id, { underWay }] of states) {
-      if (underWay > 0) continue;
-      states.delete(id);
-      return;
+    let oldest: string | null = null;
+    let oldestTouch = Number.POSITIVE_INFINITY;
+    for (const [id, { underWay, touched }] of states) {
+      if (underWay > 0 || touched >= oldestTouch) continue;
+      oldest = id;
+      oldestTouch = touched;
     }
+    if (oldest !== null) states.delete(oldest);
   }
 
   function close(state: TargetState): void {
