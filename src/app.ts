@@ -8,6 +8,7 @@ import { InFlight } from './composition/in-flight.js';
 import { openMeter } from './composition/learning.js';
 import { createObserver } from './composition/observer.js';
 import { quoteOffline } from './composition/offline-quotes.js';
+import { restoreLimits } from './composition/past-limits.js';
 import { makePrice, priceRecord } from './composition/prices.js';
 import { keyScopes } from './composition/providers.js';
 import type { Config } from './config/config.js';
@@ -92,6 +93,10 @@ export async function startApp({ config, env }: AppOptions): Promise<RunningApp>
     await ledger.recordPrices(
       generation.providers.prices.map((price) => priceRecord(price, systemClock.now(), generation.number)),
     );
+    if (config.storage.ledger.type === 'sqlite') {
+      const { limiter } = foundation;
+      restoreLimits({ generation, limiter, ledgerPath: config.storage.ledger.path, clock: systemClock });
+    }
     const inFlight = new InFlight();
     const server = createHttpServer({ generation, foundation, idempotency, inFlight, ledger, metrics, logger, env });
     await listen(server, config);

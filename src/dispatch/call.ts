@@ -16,14 +16,16 @@ export class ClientTokens {
     this.#reservation = reservation;
   }
 
-  /** A lower bound among the attempts makes their sum one. */
+  /** A lower bound among the attempts makes their sum one, and so does a use that is not known. */
   add(tokens: Count, isLowerBound: boolean): void {
     this.#used += tokens ?? 0;
-    this.#isLowerBound ||= isLowerBound;
+    this.#isLowerBound ||= isLowerBound || tokens === null;
     this.#reservation?.settle(this.#used, this.#isLowerBound);
   }
 
+  /** What no attempt used is given back. */
   release(): void {
+    this.#reservation?.settle(this.#used, this.#isLowerBound);
     this.#reservation?.release();
     this.#reservation = null;
   }

@@ -30,6 +30,10 @@ export class HeldReservation implements Reservation {
     return this.#taken.option;
   }
 
+  get tokens(): number {
+    return this.#tokens;
+  }
+
   settle(tokens: number | null, isLowerBound: boolean): void {
     if (tokens === null || tokens === this.#tokens) return;
     if (isLowerBound && tokens < this.#tokens) return;
