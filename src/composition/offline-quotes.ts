@@ -42,7 +42,8 @@ export async function quoteOffline(config: Config, ask: OfflineAsk): Promise<Quo
   const limiter = createLimiter({ clock, queueMaxLength: config.policy.queue.maxLength, logger: silent });
   try {
     const health = createTargetHealth({ clock, settings: () => config.policy.cooldown });
-    const parts = { limiter, health, keyMemory: createKeyMemory(), clock, random: Math.random };
+    const meter = createMeter({});
+    const parts = { limiter, health, keyMemory: createKeyMemory(), meter, clock, random: Math.random };
     const budgets = createBudgets({
       budgets: (config.clients ?? []).flatMap(({ id, budget }) => (budget === null ? [] : [{ client: id, ...budget }])),
       spentSince: () => 0n,
@@ -51,7 +52,7 @@ export async function quoteOffline(config: Config, ask: OfflineAsk): Promise<Quo
       memory: new Map(),
     });
     const { dryRouter: router } = buildRouting(config, parts, null);
-    const pricer = createPricer({ router, meter: createMeter({}), budgets, limiter, unpriced: config.policy.unpriced });
+    const pricer = createPricer({ router, meter, budgets, limiter, unpriced: config.policy.unpriced });
     return pricer.quote({
       inferenceId: '',
       receivedAt: clock.now(),

@@ -86,6 +86,7 @@ export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clo
     firstByteMs: plan.firstByteMs,
     idleMs: target.timeouts.idleMs,
     life: request.life,
+    limits: plan.reservation,
     secrets,
   });
   if (!result.ok) return { ...failed(withHint(result.failure, target), result.report, null), stated: result.stated };

@@ -268,7 +268,11 @@ export class Journey {
     const { target, key } = call.plan;
     const verdict = target.adapter.classify?.(failure) ?? defaultVerdict(failure);
     target.keys.report(key.id, verdict, failure.message);
-    if (verdict.action === 'retry') this.#parts.health.record(target.id, { ok: false, firstByteMs: null });
+    if (verdict.action === 'retry') {
+      // One that is too slow to answer in time is at least so slow.
+      const firstByteMs = failure.kind === 'timeout' ? this.#parts.clock.now() - call.plan.sentAt : null;
+      this.#parts.health.record(target.id, { ok: false, firstByteMs });
+    }
     // Whoever says what is wrong with a request, or with a key, is alive.
     else this.#parts.health.proofOfLife(target.id);
     this.#failed.push({ failure, verdict });

@@ -44,6 +44,8 @@ export interface Reservation {
   option: string;
   /** Tokens taken: the estimate, or what it was settled to. */
   readonly tokens: number;
+  /** The call is being sent only now: what was taken counts from here. */
+  sent(): void;
   /** Corrects the tokens taken; a null is unknown and changes nothing. A lower bound never gives back. */
   settle(tokens: number | null, isLowerBound: boolean): void;
   /** Ends concurrency. Safe to call twice. */

@@ -107,6 +107,19 @@ export class ScopeState {
     this.#correct('tokens', settings, -tokens, at, now);
   }
 
+  /** What was taken at `at` counts from `now`: a provider that said in between what is left did not know of it. */
+  move(settings: LimitSettings, tokens: number, at: number, now: number): void {
+    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
+      const kind = WINDOW_KINDS[nth] as WindowKind;
+      const window = kind.limit(settings) == null ? null : this.#windowAt(nth, settings);
+      window?.move(at, now, weightOf(kind, tokens));
+    }
+    for (const kind of ['requests', 'tokens'] as const) {
+      const stated = this.#standing(kind, now);
+      if (stated !== null && at < stated.at) stated.remaining -= kind === 'requests' ? 1 : tokens;
+    }
+  }
+
   release(): void {
     this.#running -= 1;
   }

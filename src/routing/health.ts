@@ -15,10 +15,20 @@ interface TargetState {
   firstByteMs: number | null;
   errorRate: number;
   underWay: number;
+  /** When something was last learned of it, … */
+  learnedAt: number;
+  /** … and after how many attempts on all targets. */
+  learnedAfter: number;
 }
 
-/** How much the newest attempt counts in a decayed average. */
+/** How much the newest attempt counts in a decayed average, where the one before is fresh. */
 const DECAY = 0.2;
+
+/**
+ * What was learned of a target that is not used any more counts half after so long and so many attempts on others: a slow
+ * one is tried again, but never by more than a few in a hundred requests.
+ */
+const HALF_LIFE = { ms: 3_000, attempts: 20 };
 
 /** With an entry that lists no models, callers choose the names of targets: more than this many are not kept. */
 const MAX_STATES = 10_000;
@@ -35,6 +45,7 @@ export function createTargetHealth({
   settings: () => BreakerSettings;
 }): TargetHealth {
   const states = new Map<string, TargetState>();
+  let attempts = 0;
 
   function stateOf(id: string): TargetState {
     const known = states.get(id);
@@ -52,6 +63,8 @@ export function createTargetHealth({
       firstByteMs: null,
       errorRate: 0,
       underWay: 0,
+      learnedAt: clock.now(),
+      learnedAfter: attempts,
     };
     states.set(id, state);
     return state;
@@ -63,6 +76,12 @@ export function createTargetHealth({
       states.delete(id);
       return;
     }
+  }
+
+  /** What is left of an old figure, from 1 to 0. */
+  function freshness({ learnedAt, learnedAfter }: TargetState): number {
+    const halves = Math.min((clock.now() - learnedAt) / HALF_LIFE.ms, (attempts - learnedAfter) / HALF_LIFE.attempts);
+    return 0.5 ** Math.max(0, halves);
   }
 
   function close(state: TargetState): void {
@@ -102,11 +121,15 @@ export function createTargetHealth({
     record(id, { ok, firstByteMs }) {
       const state = stateOf(id);
       const now = clock.now();
-      state.errorRate += DECAY * ((ok ? 0 : 1) - state.errorRate);
+      const share = Math.max(DECAY, 1 - freshness(state));
+      state.errorRate += share * ((ok ? 0 : 1) - state.errorRate);
       if (firstByteMs !== null) {
         state.firstByteMs =
-          state.firstByteMs === null ? firstByteMs : state.firstByteMs + DECAY * (firstByteMs - state.firstByteMs);
+          state.firstByteMs === null ? firstByteMs : state.firstByteMs + share * (firstByteMs - state.firstByteMs);
       }
+      attempts += 1;
+      state.learnedAt = now;
+      state.learnedAfter = attempts;
       if (ok) {
         close(state);
         return;
@@ -134,7 +157,14 @@ export function createTargetHealth({
       const state = states.get(id);
       if (state === undefined) return { state: 'closed', errorRate: 0, firstByteMs: null, underWay: 0 };
       const open = state.openUntil === null ? 'closed' : clock.now() >= state.openUntil ? 'half-open' : 'open';
-      return { state: open, errorRate: state.errorRate, firstByteMs: state.firstByteMs, underWay: state.underWay };
+      // While one is under way to find out, the others go by what is known.
+      const left = state.underWay > 0 ? 1 : freshness(state);
+      return {
+        state: open,
+        errorRate: state.errorRate * left,
+        firstByteMs: state.firstByteMs === null ? null : state.firstByteMs * left,
+        underWay: state.underWay,
+      };
     },
   };
 }

@@ -33,6 +33,8 @@ export interface RouterParts {
   offered: (providerId: string, model: string) => Target | null;
   /** True when a key of the target is free and has room for so many tokens now. */
   hasRoom: (target: Target, tokens: number) => boolean;
+  /** Output tokens a request is expected to get from a target: within its bound, or what the model usually writes. */
+  expectedOutput: (target: Target, ask: RouteAsk) => number;
   /** The used share of a target's limits at the key with most room; null where it has none. */
   used: (target: Target) => { reqRatio: number | null; tokenRatio: number | null };
   random: Random;
@@ -145,7 +147,7 @@ export function createRouter(parts: RouterParts): Router {
 
   function signalsOf({ target, weight }: Meaning, ask: RouteAsk): Signals {
     const health = parts.health.snapshot(target.id);
-    const counts = { ...noCounts(), input: ask.inputTokens, output: ask.outputTokens ?? 0 };
+    const counts = { ...noCounts(), input: ask.inputTokens, output: parts.expectedOutput(target, ask) };
     const cost = costOf(counts, target.price);
     return {
       weight,

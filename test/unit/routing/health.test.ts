@@ -135,6 +135,27 @@ describe('what is learned', () => {
     expect(health.snapshot('t').errorRate).toBeLessThan(0.001);
   });
 
+  it('what was learned of a target that is left aside fades, with time and attempts on others', async () => {
+    const { health, clock } = aHealth();
+    health.record('slow', { ok: true, firstByteMs: 800 });
+    await clock.advance(60_000);
+    // Nobody else was asked: nothing is known better.
+    expect(health.snapshot('slow').firstByteMs).toBe(800);
+    for (let i = 0; i < 60; i += 1) health.record('fast', { ok: true, firstByteMs: 10 });
+    expect(health.snapshot('slow').firstByteMs).toBeCloseTo(100);
+    // The others do not follow the one that finds out.
+    const end = health.begin('slow');
+    expect(health.snapshot('slow').firstByteMs).toBe(800);
+    end();
+    // What it says then counts for more than what is long past.
+    health.record('slow', { ok: true, firstByteMs: 20 });
+    expect(health.snapshot('slow').firstByteMs).toBeCloseTo(20 + 780 / 8);
+    for (let i = 0; i < 1_000; i += 1) health.record('fast', { ok: true, firstByteMs: 10 });
+    expect(health.snapshot('slow').firstByteMs).toBeCloseTo(20 + 780 / 8);
+    await clock.advance(3_000);
+    expect(health.snapshot('slow').firstByteMs).toBeCloseTo((20 + 780 / 8) / 2);
+  });
+
   it('what is under way is counted once, however often its end is told', () => {
     const { health } = aHealth();
     const [first, second] = [health.begin('t'), health.begin('t')];

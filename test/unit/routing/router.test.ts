@@ -35,6 +35,7 @@ function aRouter(targets: Target[], { aliases = [], algorithm = 'round_robin', f
       fallback: { enabled: true, maxProviders: 2, providers: [], ...fallback },
     },
     offered: (provider, model) => targets.find(({ id }) => id === `${provider}:${model}`) ?? null,
+    expectedOutput: (_, { outputTokens }) => outputTokens ?? 0,
     hasRoom: (target) => !full.includes(target.id),
     used: () => ({ reqRatio: null, tokenRatio: null }),
     random: seeded(5),
