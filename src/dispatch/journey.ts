@@ -15,7 +15,11 @@ import { Expectation } from './expectation.js';
 import { keyScope, type Lease, leaseKey } from './lease.js';
 import type { DispatchParts } from './parts.js';
 import { Record } from './record.js';
+import { SecondChances } from './second-chances.js';
 import { TotalDeadline } from './total-deadline.js';
+
+/** How often a request comes back to targets that are left alone. */
+const PROBE_ROUNDS = 3;
 
 /**
  * One request on its way: plan, attempts in order, and one end. Whatever happens is settled exactly once, and what
@@ -30,6 +34,7 @@ export class Journey {
   readonly #usedKeys = new Set<string>();
   readonly #failed: FailedAttempt[] = [];
   readonly #clientTokens = new ClientTokens();
+  readonly #chances: SecondChances;
   #refusedBy: WaybillError | null = null;
   #deadline: TotalDeadline | null = null;
   #attempts = 0;
@@ -39,6 +44,7 @@ export class Journey {
     this.#parts = parts;
     this.#request = request;
     this.#record = new Record(parts, request);
+    this.#chances = new SecondChances(parts);
     this.#waits = new WaitBudget(parts.policy.retry.maxWaitMs, parts.clock);
     this.#expectation = new Expectation(request, parts);
   }
@@ -67,7 +73,8 @@ export class Journey {
     this.#record.decided(plan);
     if (this.#parts.policy.unpriced === 'allow' && !this.#parts.budgets.has(request.client.id)) return plan;
     const priced = plan.candidates.filter(({ target }) => this.#expectation.heldFor(target) !== null);
-    if (priced.length > 0) return { ...plan, candidates: priced };
+    const lastResorts = plan.lastResorts.filter((target) => this.#expectation.heldFor(target) !== null);
+    if (priced.length > 0) return { ...plan, candidates: priced, lastResorts };
     throw new WaybillError('unpriced_model', {
       message: `The model \`${request.model}\` has no price, so its cost would be unknown; set \`pricing\` for it.`,
       param: 'model',
@@ -99,19 +106,67 @@ export class Journey {
       const { target } = candidates[index] as Candidate;
       if (!this.#parts.health.tryProbe(target.id)) continue;
       const untried = candidates.length - index - 1;
-      const answer = await this.#tryTarget(target, untried);
+      this.#chances.tried(target);
+      const answer = await this.#tryProbed(target, untried, plan.lastResorts.length);
       if (answer !== null) return answer;
       if (this.#attempts >= this.#parts.policy.retry.maxAttempts) break;
       candidates = this.#withoutTooSmall(candidates, index);
     }
+    const answer = (await this.#tryLastResorts(this.#chances.leftAlone(plan))) ?? (await this.#waitForOne(plan));
+    if (answer !== null) return answer;
     throw this.#exhausted(plan);
   }
 
-  /** Attempts on one target until it answers, or the next one should be tried: then null. */
-  async #tryTarget(target: Target, untried: number): Promise<RoutedAnswer | null> {
+  /** None is ready: whichever says that it soon will be, the soonest first, as long as waiting and attempts last. */
+  async #waitForOne(plan: Plan): Promise<RoutedAnswer | null> {
+    const { maxAttempts } = this.#parts.policy.retry;
+    while (this.#attempts < maxAttempts) {
+      const soonest = this.#chances.soonest(plan, this.#waits.leftMs);
+      if (soonest === null) return null;
+      await this.#waits.wait(soonest.inMs, this.#request.life.signal);
+      this.#chances.tried(soonest.target);
+      const before = this.#attempts;
+      // As one of several: where it asks for more time, another may be sooner.
+      const answer = await this.#tryTarget(soonest.target, Number.POSITIVE_INFINITY, 0);
+      if (answer !== null) return answer;
+      if (this.#attempts === before) return null;
+    }
+    return null;
+  }
+
+  /** Rounds of one attempt on each. Meanwhile others may find out how one is, which closes its breaker. */
+  async #tryLastResorts(targets: readonly Target[]): Promise<RoutedAnswer | null> {
+    const { health, policy } = this.#parts;
+    for (let round = 0; round < PROBE_ROUNDS && targets.length > 0; round += 1) {
+      for (const target of targets) {
+        if (this.#attempts >= policy.retry.maxAttempts) return null;
+        if (!health.tryProbe(target.id, true)) continue;
+        const answer = await this.#tryProbed(target, Number.POSITIVE_INFINITY, 0);
+        if (answer !== null) return answer;
+      }
+      const isLast = round + 1 === PROBE_ROUNDS || this.#attempts >= policy.retry.maxAttempts;
+      if (isLast || this.#waits.leftMs <= 0) return null;
+      await this.#waits.wait(backoffMs(round, policy.retry, this.#parts.random), this.#request.life.signal);
+    }
+    return null;
+  }
+
+  /** A probe of which nothing came is the next one's. */
+  async #tryProbed(target: Target, untried: number, kept: number): Promise<RoutedAnswer | null> {
+    const before = this.#attempts;
+    const answer = await this.#tryTarget(target, untried, kept);
+    if (this.#attempts === before) this.#parts.health.abandonProbe(target.id);
+    return answer;
+  }
+
+  /**
+   * Attempts on one target until it answers, or the next one should be tried: then null. Beside one for each untried
+   * target, `kept` attempts are kept back.
+   */
+  async #tryTarget(target: Target, untried: number, kept: number): Promise<RoutedAnswer | null> {
     const { retry } = this.#parts.policy;
     // One attempt is kept back for each target not yet tried.
-    const mayTry = () => this.#attempts < Math.max(retry.maxAttempts - untried, this.#attempts === 0 ? 1 : 0);
+    const mayTry = () => this.#attempts < Math.max(retry.maxAttempts - untried - kept, this.#attempts === 0 ? 1 : 0);
     const prepared = this.#prepare(target);
     if (prepared === null) return null;
     let first = true;
@@ -150,6 +205,8 @@ export class Journey {
     mayTry: () => boolean,
   ): Promise<boolean> {
     const last = (this.#failed.at(-1) as FailedAttempt).failure;
+    // Its breaker opened: the next target comes before more of this one.
+    if (untried > 0 && verdict.action !== 'reject' && this.#parts.health.isOpen(target.id)) return false;
     switch (verdict.action) {
       case 'reject':
         throw rejectedError(last);
@@ -159,6 +216,7 @@ export class Journey {
         // Without another key the next target comes before waiting for this one.
         return untried === 0 || this.#hasUnusedKey(target);
       case 'wait':
+        if (untried > 0) this.#chances.loading(target, verdict.afterMs);
         if (untried > 0 || !mayTry() || this.#waits.leftMs <= 0) return false;
         await this.#waits.wait(verdict.afterMs, this.#request.life.signal);
         return true;
@@ -185,7 +243,7 @@ export class Journey {
       const readyInMs = target.keys.readyInMs();
       if (readyInMs === null) return null;
       if (readyInMs > 0) {
-        if (untried > 0 || readyInMs > this.#waits.leftMs) return null;
+        if (untried > 0 || readyInMs > this.#waits.leftMs || this.#chances.isOtherSooner(readyInMs)) return null;
         await this.#waits.wait(readyInMs, this.#request.life.signal);
         continue;
       }

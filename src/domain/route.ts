@@ -51,6 +51,11 @@ export interface Plan {
   /** In the order to try. Never empty: a plan without candidates is an error. */
   candidates: readonly Candidate[];
   excluded: readonly Exclusion[];
+  /**
+   * Targets whose breaker is open, the soonest first: each is probed before a request fails that has been tried on, or
+   * could have gone to, another.
+   */
+  lastResorts: readonly Target[];
 }
 
 /** What a client may use. Patterns are globs; an absent region is no constraint. */
@@ -95,8 +100,8 @@ export interface TargetHealth {
   /** Until an open breaker lets a probe through; 0 when it is closed. */
   retryInMs(targetId: string): number;
   isOpen(targetId: string): boolean;
-  /** Takes the one probe an open breaker lets through; false when it is not due or taken. */
-  tryProbe(targetId: string): boolean;
+  /** Takes the one probe an open breaker lets through; false when it is taken, or not due and not asked for `early`. */
+  tryProbe(targetId: string, early?: boolean): boolean;
   record(targetId: string, outcome: { ok: boolean; firstByteMs: number | null }): void;
   /** The target answered, if only to refuse: closes its breaker. The averages learn nothing from it. */
   proofOfLife(targetId: string): void;

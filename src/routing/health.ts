@@ -110,10 +110,10 @@ export function createTargetHealth({
       if (state === undefined || state.openUntil === null) return false;
       return clock.now() < state.openUntil;
     },
-    tryProbe(id) {
+    tryProbe(id, early = false) {
       const state = states.get(id);
       if (state === undefined || state.openUntil === null) return true;
-      if (clock.now() < state.openUntil) return false;
+      if (clock.now() < state.openUntil && (!early || state.probing)) return false;
       state.probing = true;
       state.openUntil = clock.now() + settings().openMs;
       return true;

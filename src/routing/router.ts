@@ -75,8 +75,15 @@ export function createRouter(parts: RouterParts): Router {
         .filter((target) => isAlive(target, excluded))
         .map((target) => ({ target, score: null, reason: 'fallback' })),
     ];
-    if (ordered.length === 0) throw noneAlive([...fit.map((meaning) => meaning.target), ...fallbacks], parts.health);
-    return { candidates: bounded(unique(ordered), excluded), excluded };
+    const all = [...fit.map(({ target }) => target), ...fallbacks];
+    const open = all.filter(isOpen).sort((one, other) => retryInMs(one) - retryInMs(other));
+    // Where there is nothing else, what failed is left alone; among several, one may be well again.
+    if (ordered.length === 0 && new Set(open).size < 2) throw noneAlive(all, parts.health);
+    const resorts = open.map((target) => ({ target, score: null, reason: 'last resort' }));
+    const inReach = bounded(unique([...ordered, ...resorts]), excluded);
+    const lastResorts = inReach.filter(({ target }) => open.includes(target)).map(({ target }) => target);
+    const candidates = inReach.filter(({ target }) => ordered.length === 0 || !open.includes(target));
+    return { candidates, excluded, lastResorts };
   }
 
   function permit(
@@ -118,6 +125,14 @@ export function createRouter(parts: RouterParts): Router {
           : null;
     if (reason !== null) excluded.push({ provider: target.providerId, model: target.model, reason });
     return reason === null;
+  }
+
+  function isOpen(target: Target): boolean {
+    return target.keys.readyInMs() !== null && parts.health.isOpen(target.id);
+  }
+
+  function retryInMs(target: Target): number {
+    return parts.health.retryInMs(target.id);
   }
 
   function order(meanings: readonly Meaning[], preference: Preference, ask: RouteAsk): Candidate[] {

@@ -101,6 +101,21 @@ describe('the breaker', () => {
   });
 });
 
+describe('an early probe', () => {
+  it('is one at a time, and closes the breaker when it is answered', () => {
+    const { health } = aHealth();
+    for (let i = 0; i < 3; i += 1) health.record('t', FAILED);
+    expect(health.tryProbe('t')).toBe(false);
+    expect(health.tryProbe('t', true)).toBe(true);
+    expect(health.tryProbe('t', true)).toBe(false);
+    health.record('t', FAILED);
+    expect(health.isOpen('t')).toBe(true);
+    expect(health.tryProbe('t', true)).toBe(true);
+    health.record('t', OK);
+    expect(health.isOpen('t')).toBe(false);
+  });
+});
+
 describe('what is kept', () => {
   it('ends with the 10,000 targets touched last, and those with a call under way', () => {
     const { health } = aHealth();
