@@ -28,15 +28,13 @@ export class SecondChances {
     this.#loadedAt.set(target, this.#clock.now() + forMs);
   }
 
-  /** Targets whose breaker is open, those that were not tried first; none where there is only one target. */
+  /** Targets that were not tried, then those whose breaker is open; none where there is only one target. */
   leftAlone({ candidates, lastResorts }: Plan): readonly Target[] {
     const all = new Set([...lastResorts, ...candidates.map(({ target }) => target)]);
     if (all.size < 2) return [];
-    const open = [...all].filter(({ id }) => this.#health.isOpen(id));
-    return [
-      ...open.filter((target) => !this.#tried.includes(target)),
-      ...open.filter((target) => this.#tried.includes(target)),
-    ];
+    const untried = [...all].filter((target) => !this.#tried.includes(target));
+    // One that was left alone when the plan was made may be well by now: others have probed it.
+    return [...untried, ...this.#tried.filter(({ id }) => this.#health.isOpen(id))];
   }
 
   /** The target that says it is ready the soonest, and within so many milliseconds. */

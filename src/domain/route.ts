@@ -95,8 +95,8 @@ export interface Router {
 
 /** What the breaker and the averages learn from each attempt. */
 export interface TargetHealth {
-  /** Counts a call as under way until the returned function is called. */
-  begin(targetId: string): () => void;
+  /** Counts a call as under way until the returned function is called, with the speed of its answer where it has one. */
+  begin(targetId: string): (outputPerSecond?: number) => void;
   /** Until an open breaker lets a probe through; 0 when it is closed. */
   retryInMs(targetId: string): number;
   isOpen(targetId: string): boolean;
@@ -111,6 +111,8 @@ export interface TargetHealth {
     state: 'closed' | 'open' | 'half-open';
     errorRate: number;
     firstByteMs: number | null;
+    /** Output tokens a second, from sending to the end. */
+    outputPerSecond: number | null;
     underWay: number;
   };
 }

@@ -13,6 +13,7 @@ interface TargetState {
   openUntil: number | null;
   probing: boolean;
   firstByteMs: number | null;
+  outputPerSecond: number | null;
   errorRate: number;
   underWay: number;
   /** When something was last learned of it, … */
@@ -61,6 +62,7 @@ export function createTargetHealth({
       openUntil: null,
       probing: false,
       firstByteMs: null,
+      outputPerSecond: null,
       errorRate: 0,
       underWay: 0,
       learnedAt: clock.now(),
@@ -95,10 +97,13 @@ export function createTargetHealth({
       const state = stateOf(id);
       state.underWay += 1;
       let ended = false;
-      return () => {
+      return (outputPerSecond) => {
         if (ended) return;
         ended = true;
         state.underWay -= 1;
+        if (outputPerSecond === undefined) return;
+        const before = state.outputPerSecond ?? outputPerSecond;
+        state.outputPerSecond = before + DECAY * (outputPerSecond - before);
       };
     },
     retryInMs(id) {
@@ -155,7 +160,9 @@ export function createTargetHealth({
     },
     snapshot(id) {
       const state = states.get(id);
-      if (state === undefined) return { state: 'closed', errorRate: 0, firstByteMs: null, underWay: 0 };
+      if (state === undefined) {
+        return { state: 'closed', errorRate: 0, firstByteMs: null, outputPerSecond: null, underWay: 0 };
+      }
       const open = state.openUntil === null ? 'closed' : clock.now() >= state.openUntil ? 'half-open' : 'open';
       // While one is under way to find out, the others go by what is known.
       const left = state.underWay > 0 ? 1 : freshness(state);
@@ -163,6 +170,7 @@ export function createTargetHealth({
         state: open,
         errorRate: state.errorRate * left,
         firstByteMs: state.firstByteMs === null ? null : state.firstByteMs * left,
+        outputPerSecond: state.outputPerSecond === null ? null : state.outputPerSecond / left,
         underWay: state.underWay,
       };
     },

@@ -7,6 +7,7 @@ import type { Meaning, NameResolver, Preference, Resolution } from './resolve.js
 import { whyNotAllowed } from './resolve.js';
 import {
   cheapestOutput,
+  fastestOutput,
   type HybridWeights,
   hybrid,
   inOrder,
@@ -51,7 +52,7 @@ const STRATEGIES: Record<Exclude<RouterSettings['algorithm'], 'hybrid'>, Strateg
 const PREFERENCES: Record<Exclude<Preference, 'none'>, Strategy> = {
   preferred: inOrder,
   cheapest: cheapestOutput,
-  fastest: lowestLatency,
+  fastest: fastestOutput,
 };
 
 /** Turns a name into the ordered list of targets to try. No I/O. */
@@ -171,6 +172,7 @@ export function createRouter(parts: RouterParts): Router {
       errorRate: health.errorRate,
       cost: cost.known ? Number(cost.nanoUsd) : null,
       firstByteMs: health.firstByteMs,
+      outputPerSecond: health.outputPerSecond,
       outputRate: target.price?.rates.output === undefined ? null : Number(target.price.rates.output),
     };
   }

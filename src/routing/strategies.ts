@@ -15,6 +15,8 @@ export interface Signals {
   cost: number | null;
   /** Decayed average of the time to first byte. */
   firstByteMs: number | null;
+  /** Decayed average of output tokens a second, for `:fastest`. */
+  outputPerSecond: number | null;
   /** Output price, for `:cheapest`. */
   outputRate: number | null;
 }
@@ -113,6 +115,11 @@ export function hybrid(weights: HybridWeights): Strategy {
 
 /** As the file has them. */
 export const inOrder: Strategy = (signals) => signals.map((_, index) => ({ index, score: null }));
+
+/** Most output tokens a second, as measured; what was not measured comes first, so that it is. */
+export const fastestOutput: Strategy = (signals, turn, random) => {
+  return ranked(roundRobin(signals, turn, random), (index) => -(signals[index]?.outputPerSecond ?? Infinity));
+};
 
 /** Lowest output price; unknown prices come last. */
 export const cheapestOutput: Strategy = (signals) => {
