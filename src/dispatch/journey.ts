@@ -35,6 +35,8 @@ export class Journey {
   readonly #failed: FailedAttempt[] = [];
   readonly #clientTokens = new ClientTokens();
   readonly #chances: SecondChances;
+  /** The largest window that the prompt was too long for. */
+  #exceededWindow = 0;
   #refusedBy: WaybillError | null = null;
   #deadline: TotalDeadline | null = null;
   #attempts = 0;
@@ -96,8 +98,8 @@ export class Journey {
         return life.signal;
       },
     };
-    this.#clientTokens.take(this.#parts.limiter.tryReserve(ask) ?? (await this.#parts.limiter.reserve(ask)));
     this.#deadline = new TotalDeadline(life, first.timeouts.totalMs);
+    this.#clientTokens.take(this.#parts.limiter.tryReserve(ask) ?? (await this.#parts.limiter.reserve(ask)));
   }
 
   async #tryInOrder(plan: Plan): Promise<RoutedAnswer> {
@@ -140,7 +142,7 @@ export class Journey {
     for (let round = 0; round < PROBE_ROUNDS && targets.length > 0; round += 1) {
       for (const target of targets) {
         if (this.#attempts >= policy.retry.maxAttempts) return null;
-        if (!health.tryProbe(target.id, true)) continue;
+        if (this.#isTooSmall(target) || !health.tryProbe(target.id, true)) continue;
         const answer = await this.#tryProbed(target, Number.POSITIVE_INFINITY, 0);
         if (answer !== null) return answer;
       }
@@ -334,6 +336,7 @@ export class Journey {
     // Whoever says what is wrong with a request, or with a key, is alive.
     else this.#parts.health.proofOfLife(target.id);
     this.#failed.push({ failure, verdict });
+    if (isContextLength(failure)) this.#exceededWindow = Math.max(this.#exceededWindow, target.contextWindow ?? 0);
     call.settle({ kind: 'failed', failure, report: result.report }, result.firstByteAt, failure.message);
     return verdict;
   }
@@ -364,12 +367,12 @@ export class Journey {
 
   /** A prompt that was too long for one target is not tried on a window that is no larger. */
   #withoutTooSmall(candidates: readonly Candidate[], index: number): readonly Candidate[] {
-    const last = this.#failed.at(-1)?.failure;
-    const window = candidates[index]?.target.contextWindow ?? null;
-    if (last === undefined || window === null || !isContextLength(last)) return candidates;
-    return candidates.filter(
-      ({ target }, at) => at <= index || (target.contextWindow ?? Number.POSITIVE_INFINITY) > window,
-    );
+    if (this.#exceededWindow === 0) return candidates;
+    return candidates.filter(({ target }, at) => at <= index || !this.#isTooSmall(target));
+  }
+
+  #isTooSmall({ contextWindow }: Target): boolean {
+    return contextWindow !== null && contextWindow <= this.#exceededWindow;
   }
 
   #exhausted(plan: Plan): WaybillError {
