@@ -38,7 +38,6 @@ export function readPastCalls(path: string, from: number, mostSingly = MOST_READ
   const db = openForReading(path);
   try {
     const first = firstReadSingly(db, from, mostSingly);
-    if (first === null) return [];
     const single = singleCalls(db, first.id);
     return [...olderCalls(db, from, first, single), ...single.map(toPastCalls)].sort((one, other) => one.at - other.at);
   } finally {
@@ -51,10 +50,13 @@ interface FirstRow {
   receivedAt: number;
 }
 
-function firstReadSingly(db: Database, from: number, most: number): FirstRow | null {
+/** No row is left of the time in question; totals may be. */
+const AFTER_ALL: FirstRow = { id: Number.MAX_SAFE_INTEGER, receivedAt: Number.MAX_SAFE_INTEGER };
+
+function firstReadSingly(db: Database, from: number, most: number): FirstRow {
   const columns = 'SELECT id, received_at AS receivedAt FROM requests';
   const oldest = db.prepare(`${columns} WHERE received_at >= ? ORDER BY received_at LIMIT 1`).get(from - LATE_MS);
-  if (oldest === undefined) return null;
+  if (oldest === undefined) return AFTER_ALL;
   const newest = db.prepare('SELECT max(id) FROM requests').pluck().get() as number;
   const found = oldest as FirstRow;
   if (newest - found.id < most) return found;

@@ -10,6 +10,7 @@ import { parseConfigText } from '../../../src/config/parse.js';
 import type { AttemptSettlement, Ledger } from '../../../src/domain/ledger.js';
 import { type Limiter, type LimitScope, LimitWaitError } from '../../../src/domain/limit.js';
 import { createKeyMemory } from '../../../src/keys/memory.js';
+import { pruneLedgerFile } from '../../../src/ledger/sqlite/maintenance.js';
 import { readPastCalls } from '../../../src/ledger/sqlite/past-calls.js';
 import { openSqliteLedger } from '../../../src/ledger/sqlite/sqlite-ledger.js';
 import { createLimiter } from '../../../src/limits/limiter.js';
@@ -281,6 +282,19 @@ describe('what is older than the newest requests', () => {
           calls.filter((each) => each.at >= at + HOUR).reduce((sum, { tokens }) => sum + tokens, 0);
         expect(before(some)).toBeLessThanOrEqual(since(exact));
       }
+    }
+  });
+
+  it('is in the hourly totals when retention has deleted its rows', async () => {
+    configure({});
+    for (let n = 0; n < 20; n += 1) {
+      await call();
+      await clock.advance(11 * 60_000);
+    }
+    const all = totals(readPastCalls(path, 0));
+    for (const before of [clock.now() - 2 * HOUR, clock.now() + HOUR]) {
+      pruneLedgerFile(path, { before, now: clock.now() });
+      expect(totals(readPastCalls(path, clock.now() - DAY))).toEqual(all);
     }
   });
 });
