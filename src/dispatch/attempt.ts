@@ -91,6 +91,7 @@ export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clo
     firstByteMs: plan.firstByteMs,
     idleMs: target.timeouts.idleMs,
     life: request.life,
+    limits: plan.reservation,
     secrets,
   });
   if (!result.ok) {

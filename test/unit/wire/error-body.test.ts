@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { readErrorBody } from '../../../src/wire/error-body.js';
 
-const empty = { type: null, code: null, param: null, errorType: null, status: null, estimatedTimeMs: null };
+const empty = {
+  type: null,
+  code: null,
+  param: null,
+  errorType: null,
+  status: null,
+  estimatedTimeMs: null,
+  retryAfterMs: null,
+};
 
 describe('readErrorBody', () => {
   it.each([
@@ -85,6 +93,21 @@ describe('readErrorBody', () => {
       'a list of errors',
       [{ error: { code: 429, message: 'Resource exhausted', status: 'RESOURCE_EXHAUSTED' } }],
       { message: 'Resource exhausted', code: '429', status: 429 },
+    ],
+    [
+      'Google, with what it asks to wait',
+      {
+        error: {
+          code: 429,
+          message: 'm',
+          status: 'RESOURCE_EXHAUSTED',
+          details: [
+            { '@type': 'type.googleapis.com/google.rpc.QuotaFailure', violations: [] },
+            { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '34.074824224s' },
+          ],
+        },
+      },
+      { message: 'm', code: '429', status: 429, retryAfterMs: 34_075 },
     ],
   ])('reads %s', (_name, body, expected) => {
     expect(readErrorBody(JSON.stringify(body))).toEqual({ ...empty, ...expected });
