@@ -103,6 +103,11 @@ export interface SseEvent {
 /** Reads one stream. Pure: no I/O, no clock; one instance per attempt. */
 export interface StreamReader {
   read(event: SseEvent): StreamStep;
+  /**
+   * True when a block of whole, plain events (`data: …`, a line feed, an empty line) may pass as it is, for nothing in it
+   * has to be read or changed; it is then taken note of. `block` has a character for each byte. Absent: no block may.
+   */
+  passes?(block: string, bytes: Buffer): boolean;
   /** True once a finish reason or the end mark came: the end of the stream is then a normal one. */
   isFinished(): boolean;
   /** The last usage that had figures; null when none came. */

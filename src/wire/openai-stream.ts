@@ -13,6 +13,8 @@ export interface OpenAiStreamOptions {
 }
 
 const END_MARK = '[DONE]';
+const LF = 0x0a;
+const CLOSE_BRACE = 0x7d;
 const NOTHING: StreamStep = { kind: 'nothing' };
 const DONE: StreamStep = { kind: 'done' };
 
@@ -40,7 +42,8 @@ export class OpenAiStreamReader implements StreamReader {
   readonly #finished = new Set<number>();
   #report: UsageReport | null = null;
   #usageChunk: string | null = null;
-  readonly #passed: string[] = [];
+  /** Chunks, and blocks of whole events. */
+  readonly #passed: Array<string | Buffer> = [];
   #id = '';
   #created = 0;
   #model = '';
@@ -75,6 +78,12 @@ export class OpenAiStreamReader implements StreamReader {
     return value === null ? this.#unreadable(event) : this.#readChunk(value, trimmed, event.name);
   }
 
+  passes(block: string, bytes: Buffer): boolean {
+    if (!this.#hasContent || this.#parsesAll || !hasPlainEvents(block) || NOTABLE.test(block)) return false;
+    this.#passed.push(bytes);
+    return true;
+  }
+
   isFinished(): boolean {
     if (this.#isDone) return true;
     return this.#finished.size >= this.#expected && [...this.#seen].every((index) => this.#finished.has(index));
@@ -90,9 +99,11 @@ export class OpenAiStreamReader implements StreamReader {
 
   outputTexts(): string[] {
     const collector = new OutputCollector();
-    for (const data of this.#passed) {
-      const value = parseChunk(data);
-      if (value !== null) collector.add(value);
+    for (const passed of this.#passed) {
+      for (const data of typeof passed === 'string' ? [passed] : dataOf(passed)) {
+        const value = parseChunk(data);
+        if (value !== null) collector.add(value);
+      }
     }
     return collector.texts();
   }
@@ -192,6 +203,25 @@ export class OpenAiStreamReader implements StreamReader {
 /** A finish reason, a usage, an error or object arguments, by name and colon: inside a text the quotes have backslashes. */
 const NOTABLE =
   /"(?:finish_reason"\s*:(?!\s*(?:null|""))|usage"\s*:(?!\s*null)|error"\s*:(?!\s*null)|arguments"\s*:\s*\{)/;
+
+/** True for whole events, each of them one chunk with choices, and nothing between them. */
+function hasPlainEvents(block: string): boolean {
+  if (block.includes('\r')) return false;
+  for (let at = 0; at < block.length; ) {
+    const end = block.indexOf('\n', at);
+    const choices = block.indexOf('"choices"', at);
+    if (choices === -1 || choices > end || !block.startsWith('data: {', at)) return false;
+    if (block.charCodeAt(end - 1) !== CLOSE_BRACE || block.charCodeAt(end + 1) !== LF) return false;
+    at = end + 2;
+  }
+  return true;
+}
+
+/** The data of the events of a plain block. */
+function dataOf(block: Buffer): string[] {
+  const lines = block.toString('utf8').split('\n\n');
+  return lines.filter((line) => line !== '').map((line) => line.slice('data: '.length));
+}
 
 /** True for a chunk of which the router needs nothing. Whatever is in doubt is parsed. */
 function isPlain(data: string): boolean {
