@@ -26,7 +26,17 @@ export const llamaStack = openAiCompatible({
 });
 
 function authenticateLlamaStack(key: Secret): HeaderFields {
-  const data = key.reveal();
-  if (!data.trimStart().startsWith('{')) return bearer(key);
-  return { 'x-llamastack-provider-data': data, 'x-ogx-provider-data': data };
+  const data = asJsonObject(key.reveal());
+  return data === null ? bearer(key) : { 'x-llamastack-provider-data': data, 'x-ogx-provider-data': data };
+}
+
+/** On one line, as a header must be; null for what is none. */
+function asJsonObject(text: string): string | null {
+  if (!text.trimStart().startsWith('{')) return null;
+  try {
+    return JSON.stringify(JSON.parse(text));
+  } catch {
+    // A key that only begins like JSON.
+    return null;
+  }
 }

@@ -629,10 +629,13 @@ describe('azure_openai', () => {
 describe('llama_stack', () => {
   it('carries the keys of the providers behind it in both headers', () => {
     const data = '{"together_api_key":"t"}';
-    expect(adapter('llama_stack').authenticate(new Secret(data))).toEqual({
-      'x-llamastack-provider-data': data,
-      'x-ogx-provider-data': data,
-    });
+    for (const key of [data, ' {\n  "together_api_key": "t"\n}\n']) {
+      expect(adapter('llama_stack').authenticate(new Secret(key))).toEqual({
+        'x-llamastack-provider-data': data,
+        'x-ogx-provider-data': data,
+      });
+    }
+    expect(adapter('llama_stack').authenticate(new Secret('{x'))).toEqual({ authorization: 'Bearer {x' });
   });
 
   it('is asked under /v1, and where the base URL says', () => {
