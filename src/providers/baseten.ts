@@ -1,5 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * Baseten's Model APIs: chat. A dedicated deployment has a base URL of its own.
@@ -10,6 +11,7 @@ export const baseten = openAiCompatible({
   docs: 'https://docs.baseten.co/inference/model-apis/overview',
   baseUrl: 'https://inference.baseten.co/v1',
   tasks: ['chat'],
+  parameters: { chat: { messages: [developerAsSystem] } },
   reshapes: [reasoningContent],
   sample: { id: 'baseten', type: 'baseten', api_keys: [`\${BASETEN_API_KEY}`], model: 'openai/gpt-oss-120b' },
 });

@@ -1,4 +1,5 @@
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * DeepInfra: its OpenAI API lives under `/v1/openai`, and says what a call costs as `usage.estimated_cost`.
@@ -8,6 +9,7 @@ export const deepinfra = openAiCompatible({
   id: 'deepinfra',
   docs: 'https://deepinfra.com/docs/advanced/openai_api',
   baseUrl: 'https://api.deepinfra.com/v1/openai',
+  parameters: { chat: { messages: [developerAsSystem] } },
   sample: {
     id: 'deepinfra',
     type: 'deepinfra',

@@ -1,5 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * Featherless AI. A 403 may be a model that is gated, which says nothing of the key.
@@ -10,6 +11,7 @@ export const featherless = openAiCompatible({
   docs: 'https://featherless.ai/docs',
   baseUrl: 'https://api.featherless.ai/v1',
   tasks: ['chat', 'completion'],
+  parameters: { chat: { messages: [developerAsSystem] } },
   reshapes: [reasoningContent],
   classify: ({ status, code, message }) =>
     status === 403 && /gated/i.test(`${code} ${message}`) ? { action: 'fall-back' } : undefined,

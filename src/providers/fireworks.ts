@@ -1,4 +1,5 @@
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * Fireworks AI. A model is `accounts/fireworks/models/NAME`. Usage comes on a stream's last chunk without being asked for,
@@ -12,6 +13,7 @@ export const fireworks = openAiCompatible({
   baseUrl: 'https://api.fireworks.ai/inference/v1',
   streamUsage: 'comes-anyway',
   maxTokensName: () => 'max_tokens',
+  parameters: { chat: { messages: [developerAsSystem] } },
   sample: {
     id: 'fireworks',
     type: 'fireworks',

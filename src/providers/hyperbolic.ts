@@ -1,5 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * Hyperbolic. Usage comes without being asked for, on every chunk, and grows: the last one counts.
@@ -11,6 +12,7 @@ export const hyperbolic = openAiCompatible({
   baseUrl: 'https://api.hyperbolic.xyz/v1',
   tasks: ['chat', 'completion'],
   streamUsage: 'comes-anyway',
+  parameters: { chat: { messages: [developerAsSystem] } },
   reshapes: [reasoningContent],
   sample: {
     id: 'hyperbolic',

@@ -1,5 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * Nebius Token Factory, which was AI Studio.
@@ -9,6 +10,7 @@ export const nebius = openAiCompatible({
   id: 'nebius',
   docs: 'https://docs.tokenfactory.nebius.com/api-reference/introduction',
   baseUrl: 'https://api.tokenfactory.nebius.com/v1',
+  parameters: { chat: { messages: [developerAsSystem] } },
   reshapes: [reasoningContent],
   sample: {
     id: 'nebius',

@@ -1,4 +1,5 @@
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * Novita AI, which knows `max_tokens` alone.
@@ -9,6 +10,7 @@ export const novita = openAiCompatible({
   docs: 'https://novita.ai/docs/api-reference/model-apis-llm-create-chat-completion',
   baseUrl: 'https://api.novita.ai/openai/v1',
   maxTokensName: () => 'max_tokens',
+  parameters: { chat: { messages: [developerAsSystem] } },
   sample: {
     id: 'novita',
     type: 'novita',

@@ -1,5 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * Nscale: chat.
@@ -10,6 +11,7 @@ export const nscale = openAiCompatible({
   docs: 'https://docs.nscale.com/',
   baseUrl: 'https://inference.api.nscale.com/v1',
   tasks: ['chat'],
+  parameters: { chat: { messages: [developerAsSystem] } },
   reshapes: [reasoningContent],
   sample: {
     id: 'nscale',

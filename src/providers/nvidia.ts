@@ -1,5 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * NVIDIA's API catalogue, and NIM containers by their own base URL. Retrieval models want `input_type`, `query` or
@@ -10,7 +11,10 @@ export const nvidia = openAiCompatible({
   id: 'nvidia',
   docs: 'https://docs.api.nvidia.com/nim/reference/',
   baseUrl: 'https://integrate.api.nvidia.com/v1',
-  parameters: { embedding: { values: { input_type: { '"document"': '"passage"' } } } },
+  parameters: {
+    chat: { messages: [developerAsSystem] },
+    embedding: { values: { input_type: { '"document"': '"passage"' } } },
+  },
   reshapes: [reasoningContent],
   sample: {
     id: 'nvidia',

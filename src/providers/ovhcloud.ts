@@ -1,5 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * OVHcloud AI Endpoints. Answers without a key too, at a lower rate.
@@ -10,6 +11,7 @@ export const ovhcloud = openAiCompatible({
   docs: 'https://endpoints.ai.cloud.ovh.net/',
   baseUrl: 'https://oai.endpoints.kepler.ai.cloud.ovh.net/v1',
   needsKey: false,
+  parameters: { chat: { messages: [developerAsSystem] } },
   reshapes: [reasoningContent],
   sample: {
     id: 'ovhcloud',

@@ -1,5 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * SambaNova. Timings stand among the counts of its usage, as floats, and `created` may be one. Refused is what it takes
@@ -13,6 +14,7 @@ export const sambanova = openAiCompatible({
   parameters: {
     chat: {
       refuse: ['n', 'presence_penalty', 'frequency_penalty', 'logit_bias', 'logprobs', 'top_logprobs'],
+      messages: [developerAsSystem],
     },
   },
   reshapes: [reasoningContent],

@@ -1,5 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * Scaleway Generative APIs: chat and embeddings, with `max_tokens` alone.
@@ -12,7 +13,11 @@ export const scaleway = openAiCompatible({
   tasks: ['chat', 'embedding'],
   maxTokensName: () => 'max_tokens',
   parameters: {
-    chat: { leaveOut: ['user'], refuse: ['n', 'frequency_penalty', 'top_logprobs', 'logit_bias'] },
+    chat: {
+      leaveOut: ['user'],
+      refuse: ['n', 'frequency_penalty', 'top_logprobs', 'logit_bias'],
+      messages: [developerAsSystem],
+    },
   },
   reshapes: [reasoningContent],
   sample: { id: 'scaleway', type: 'scaleway', api_keys: [`\${SCW_SECRET_KEY}`], model: 'llama-3.3-70b-instruct' },

@@ -1,6 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
-import { reasoningAs } from './parameter-rules.js';
+import { developerAsSystem, reasoningAs } from './parameter-rules.js';
 
 /**
  * Together AI. Knows `max_tokens` alone; usage rides on a stream's last chunk, with `cached_tokens` at its top level.
@@ -14,7 +14,7 @@ export const together = openAiCompatible({
   baseUrl: 'https://api.together.ai/v1',
   streamUsage: 'comes-anyway',
   maxTokensName: () => 'max_tokens',
-  parameters: { chat: { messages: [reasoningAs('reasoning')] } },
+  parameters: { chat: { messages: [developerAsSystem, reasoningAs('reasoning')] } },
   reshapes: [reasoningContent],
   sample: {
     id: 'together',

@@ -355,7 +355,8 @@ describe('messages', () => {
     (sent(id, { messages: [{ role: 'developer', content: '"developer"' }, ...MESSAGES] })['messages'] as object[])[0];
 
   it.each(Object.keys(CHAT_OUTCOMES))('of a developer go to %s in a role it knows', (id) => {
-    const role = ['mistral', 'deepseek', 'perplexity'].includes(id) ? 'system' : 'developer';
+    const known = ['azure_openai', 'groq', 'openrouter', 'grok', 'cerebras', 'llama_stack'];
+    const role = known.includes(id) ? 'developer' : 'system';
     expect(roles(id)).toEqual({ role, content: '"developer"' });
   });
 
