@@ -17,6 +17,8 @@ export interface ParameterRules {
   responseFormats?: readonly string[];
   /** Takes `input` as text, not as tokens. */
   textInput?: true;
+  /** What takes several members together. */
+  combine?: (members: Map<string, string>) => void;
   /** Changes of the messages' text, in order. */
   messages?: ReadonlyArray<(messages: string) => string>;
 }
@@ -34,7 +36,6 @@ export const NO_EFFECT: readonly string[] = [
 /** OpenAI's defaults as JSON: https://platform.openai.com/docs/api-reference/chat/create */
 const DEFAULTS: Readonly<Record<string, readonly string[]>> = {
   n: ['1'],
-  best_of: ['1'],
   logprobs: ['false'],
   top_logprobs: ['0'],
   frequency_penalty: ['0'],
@@ -67,6 +68,7 @@ export function applyRules(request: TaskRequest, target: UpstreamTarget, rules: 
       rules.messages.reduce((text, change) => change(text), messages),
     );
   }
+  rules.combine?.(members);
   for (const name in rules.values) {
     const value = rules.values[name]?.[members.get(name) ?? ''];
     if (value !== undefined) members.set(name, value);

@@ -64,7 +64,7 @@ const CHAT_OUTCOMES: Record<string, Record<string, Outcome>> = {
     ...{ n: 'refuse', logit_bias: 'refuse', logprobs: 'refuse', top_logprobs: 'refuse' },
     ...{ store: 'drop', metadata: 'drop' },
   },
-  together: max,
+  together: { ...max, logprobs: { logprobs: 1 }, top_logprobs: 'drop' },
   fireworks: max,
   openrouter: {},
   grok: {},
@@ -445,6 +445,79 @@ describe('mistral', () => {
     expect(JSON.parse(outcome.answer.body as string)).toEqual({
       choices: [{ message: { role: 'assistant', ...message } }],
     });
+  });
+});
+
+describe('log probabilities at Together', () => {
+  it.each([
+    [{ logprobs: true }, 1],
+    [{ logprobs: true, top_logprobs: 0 }, 1],
+    [{ logprobs: true, top_logprobs: null }, 1],
+    [{ logprobs: true, top_logprobs: 3 }, 3],
+    [{ logprobs: 5 }, 5],
+    [{ logprobs: false, top_logprobs: 3 }, undefined],
+  ])('are asked for by number: %o', (given, number) => {
+    const body = sent('together', given);
+    expect(body['logprobs']).toBe(number);
+    expect(body).not.toHaveProperty('top_logprobs');
+  });
+
+  const read = (choice: object) => {
+    const request = openTaskRequest('chat', parseJsonBody(JSON.stringify({ model: 'm', messages: MESSAGES })));
+    const answer = answerOf(JSON.stringify({ choices: [choice] }));
+    const outcome = adapter('together').tasks.chat?.getResponse(answer, request, aTarget(adapter('together')));
+    if (outcome?.ok !== true) expect.unreachable('no answer');
+    return (JSON.parse(outcome.answer.body as string) as { choices: Array<{ logprobs: object }> }).choices[0]?.logprobs;
+  };
+  const message = { role: 'assistant', content: '1é' };
+  const lists = { tokens: ['1', 'é'], token_logprobs: [-1.5, -0.1] };
+
+  it('come in OpenAI’s list too', () => {
+    expect(read({ message, logprobs: lists })).toEqual({
+      ...lists,
+      content: [
+        { token: '1', logprob: -1.5, bytes: [49], top_logprobs: [] },
+        { token: 'é', logprob: -0.1, bytes: [195, 169], top_logprobs: [] },
+      ],
+    });
+    const top = { ...lists, top_logprobs: [{ '1': -1.5, '2': -3 }, null] };
+    expect(read({ message, logprobs: top })).toMatchObject({
+      content: [
+        {
+          top_logprobs: [
+            { token: '1', logprob: -1.5, bytes: [49] },
+            { token: '2', logprob: -3, bytes: [50] },
+          ],
+        },
+        { top_logprobs: [] },
+      ],
+    });
+    expect(read({ message, logprobs: { content: [] } })).toEqual({ content: [] });
+    expect(read({ message, logprobs: { tokens: ['1'] } })).toEqual({ tokens: ['1'] });
+    expect(read({ message, logprobs: { token_logprobs: [1] } })).toEqual({ token_logprobs: [1] });
+    expect(read({ message: { logprobs: {} } })).toBeUndefined();
+  });
+
+  it.each([
+    [
+      { delta: { content: 'a' }, logprobs: -0.25 },
+      { content: [{ token: 'a', logprob: -0.25, bytes: [97], top_logprobs: [] }], refusal: null },
+    ],
+    [
+      { delta: { content: 'a' }, logprobs: 0 },
+      { content: [{ token: 'a', logprob: 0, bytes: [97], top_logprobs: [] }], refusal: null },
+    ],
+    [{ delta: { content: 'a' }, logprobs: null }, null],
+    [{ delta: { role: 'assistant' }, logprobs: -1 }, -1],
+    [{ logprobs: -1 }, -1],
+  ])('come in OpenAI’s list in a stream: %o', (choice, logprobs) => {
+    const text = JSON.stringify({ model: 'm', messages: MESSAGES, stream: true });
+    const request = openTaskRequest('chat', parseJsonBody(text));
+    const reader = adapter('together').tasks.chat?.openStream?.(request, aTarget(adapter('together')));
+    reader?.read({ name: null, data: '{"choices":[{"index":0,"delta":{"content":"b"}}]}' });
+    const step = reader?.read({ name: null, data: JSON.stringify({ choices: [choice] }) });
+    if (step?.kind !== 'chunk') expect.unreachable('no chunk');
+    expect(JSON.parse(step.data)).toEqual({ choices: [{ ...choice, logprobs }] });
   });
 });
 
