@@ -3,14 +3,14 @@ import type { JsonObject, TaskRequest } from '../domain/task.js';
 import type { UsageReport } from '../domain/usage.js';
 import { faultIn, malformed, statusFault } from './fault.js';
 import { editMembers, scanMembers, writeObject } from './json-text.js';
-import { mentionsCost, withTextArguments } from './openai-answer.js';
+import { mentionsCost, type OpenAiAnswerOptions, withTextArguments } from './openai-answer.js';
 import { answeredChoices, choiceCount } from './openai-request.js';
 import { hasFigures, parseOpenAiUsage } from './openai-usage.js';
 import { OutputCollector } from './output-collector.js';
+import { needsReshape, type Reshape, reshaped } from './reshape.js';
 
-export interface OpenAiStreamOptions {
-  reasoningOutside: boolean;
-}
+/** The same as for a whole answer. */
+export type OpenAiStreamOptions = OpenAiAnswerOptions;
 
 const END_MARK = '[DONE]';
 const LF = 0x0a;
@@ -32,6 +32,7 @@ const DELTA_ARGUMENTS = [
  */
 export class OpenAiStreamReader implements StreamReader {
   readonly #options: OpenAiStreamOptions;
+  readonly #reshapes: readonly Reshape[];
   /** With several choices each chunk's index matters. */
   readonly #parsesAll: boolean;
   /** Without an end mark, so many choices must have finished. */
@@ -51,6 +52,7 @@ export class OpenAiStreamReader implements StreamReader {
 
   constructor(request: TaskRequest, options: OpenAiStreamOptions) {
     this.#options = options;
+    this.#reshapes = options.reshapes ?? [];
     this.#parsesAll = choiceCount(request) > 1;
     this.#expected = answeredChoices(request);
     this.#object = request.task === 'completion' ? 'text_completion' : 'chat.completion.chunk';
@@ -63,7 +65,8 @@ export class OpenAiStreamReader implements StreamReader {
       !this.#parsesAll &&
       event.name === null &&
       event.unterminated === undefined &&
-      isPlain(data)
+      isPlain(data) &&
+      !needsReshape(data, this.#reshapes)
     ) {
       this.#passed.push(data);
       return { kind: 'chunk', data, content: true };
@@ -138,7 +141,7 @@ export class OpenAiStreamReader implements StreamReader {
     for (const choice of choices) content = this.#readChoice(choice) || content;
     this.#hasContent ||= content;
     const stripped = hasUsage ? editMembers(data, (key) => (key === 'usage' ? null : undefined)) : data;
-    const passed = withTextArguments(stripped, DELTA_ARGUMENTS);
+    const passed = reshaped(withTextArguments(stripped, DELTA_ARGUMENTS), this.#reshapes, 'delta');
     this.#passed.push(passed);
     return { kind: 'chunk', data: passed, content };
   }
@@ -174,8 +177,8 @@ export class OpenAiStreamReader implements StreamReader {
   }
 
   #parse(usage: unknown, text: string | undefined): UsageReport | null {
-    const { reasoningOutside } = this.#options;
-    return parseOpenAiUsage(usage, text === undefined ? { reasoningOutside } : { reasoningOutside, text });
+    const { reasoningOutside, beside = null } = this.#options;
+    return parseOpenAiUsage(usage, { reasoningOutside, beside, ...(text === undefined ? {} : { text }) });
   }
 
   /** A usage chunk around usage that rode on another chunk. */
