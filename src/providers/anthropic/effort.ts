@@ -1,3 +1,4 @@
+import type { MessageParam } from '../../wire/anthropic.js';
 import { refuse } from './refuse.js';
 
 /** The least a budget may be. */
@@ -30,21 +31,34 @@ export interface Thinking {
 /**
  * `reasoning_effort` as `thinking`: the model decides within the effort, and its thoughts come summarised, which newer
  * models leave out by default. A model of the time before gets a budget, as a share of all output tokens, in which OpenAI
- * counts reasoning too. `none` turns thinking off. Null where no effort was asked for.
+ * counts reasoning too; but not in the middle of a turn whose thinking the client did not give back, which such a model
+ * would refuse: it goes on without. `none` turns thinking off. Null where nothing is to be said.
  * Sources: https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking,
+ * https://platform.claude.com/docs/en/build-with-claude/thinking-tool-workflows,
  * https://platform.claude.com/docs/en/build-with-claude/effort
  * @throws WaybillError invalid_request for another effort, or one that has no room in `max_tokens`
  */
-export function toThinking(effort: unknown, model: string, maxTokens: number): Thinking | null {
+export function toThinking(
+  effort: unknown,
+  { model, maxTokens, messages }: { model: string; maxTokens: number; messages: readonly MessageParam[] },
+): Thinking | null {
   if (effort === undefined) return null;
   if (effort === 'none') return { thinking: { type: 'disabled' } };
   const wanted = typeof effort === 'string' && Object.hasOwn(EFFORTS, effort) ? EFFORTS[effort] : undefined;
   if (wanted === undefined) refuse('reasoning_effort', `must be none, ${Object.keys(EFFORTS).join(', ')}`);
   if (!BUDGET_MODEL.test(model))
     return { thinking: { type: 'adaptive', display: 'summarized' }, effort: wanted.effort };
+  if (hasLostThinking(messages)) return null;
   if (maxTokens <= LEAST_BUDGET) {
     refuse('reasoning_effort', `thinking takes ${LEAST_BUDGET} tokens at least, and max_tokens is ${maxTokens}`);
   }
   const budget = Math.min(Math.max(Math.floor(maxTokens * wanted.share), LEAST_BUDGET), maxTokens - 1);
   return { thinking: { type: 'enabled', budget_tokens: budget } };
+}
+
+/** True when results of tools go back to a turn that does not begin with its thinking. */
+function hasLostThinking(messages: readonly MessageParam[]): boolean {
+  const [turn, results] = messages.slice(-2);
+  if (results === undefined || !results.content.some(({ type }) => type === 'tool_result')) return false;
+  return turn?.role === 'assistant' && !/thinking$/.test(turn.content[0]?.type ?? '');
 }

@@ -48,7 +48,7 @@ export function prepareMessagesPayload(request: TaskRequest, target: UpstreamTar
   body.set('messages', writeJson(messages));
   if (request.stream) body.set('stream', 'true');
   addTools(body, given);
-  addOutput(body, given, target.providerModel, maxTokens);
+  addOutput(body, given, { model: target.providerModel, maxTokens, messages });
   addSettings(body, given);
   for (const [key, text] of given.rest()) body.set(key, text);
   for (const name of target.dropParams) {
@@ -74,8 +74,8 @@ function addTools(body: Map<string, string>, given: Given): void {
 }
 
 /** Thinking and the format of the output. What the client says in Anthropic's own words goes over what OpenAI's say. */
-function addOutput(body: Map<string, string>, given: Given, model: string, maxTokens: number): void {
-  const reasoning = toThinking(given.take('reasoning_effort'), model, maxTokens);
+function addOutput(body: Map<string, string>, given: Given, asked: Parameters<typeof toThinking>[1]): void {
+  const reasoning = toThinking(given.take('reasoning_effort'), asked);
   const format = toOutputFormat(given.takeBoth('response_format'));
   if (reasoning !== null) body.set('thinking', JSON.stringify(reasoning.thinking));
   const { value, text = '{}' } = given.takeBoth('output_config');

@@ -587,6 +587,27 @@ describe('thinking', () => {
     expect(both).toMatchObject({ thinking: { type: 'between_tools' }, output_config: { effort: 'max', x: 1 } });
   });
 
+  it('goes on without in a turn whose thinking did not come back, where budgets are known', () => {
+    const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } };
+    const signed = { type: 'thinking', thinking: 'x', signature: 's' };
+    const loop = (thinking: object[]) => [
+      hello,
+      { role: 'assistant', tool_calls: [call], thinking_blocks: thinking },
+      { role: 'tool', tool_call_id: 'a', content: 'x' },
+    ];
+    const old = 'claude-sonnet-4-5';
+    expect(asked('low', old, { messages: loop([]) })).not.toHaveProperty('thinking');
+    expect(asked('low', old, { messages: loop([signed]) })).toHaveProperty('thinking');
+    expect(asked('low', old, { messages: loop([{ type: 'redacted_thinking', data: 'd' }]) })).toHaveProperty(
+      'thinking',
+    );
+    expect(asked('low', MODEL, { messages: loop([]) })).toHaveProperty('thinking');
+    const later = [...loop([]), { role: 'assistant', content: 'So.' }, hello];
+    expect(asked('low', old, { messages: later })).toHaveProperty('thinking');
+    const results = [{ role: 'tool', tool_call_id: 'a', content: 'x' }];
+    expect(asked('low', old, { messages: results })).toHaveProperty('thinking');
+  });
+
   it('is refused for an effort that is none, and where it has no room', () => {
     for (const effort of ['some', 5, 'toString'])
       expect(refusedParam({ reasoning_effort: effort })).toBe('reasoning_effort');
