@@ -179,7 +179,7 @@ export const claudeThinking: TaskFixture = {
     ),
     usage: { input: 9, output: 7, reasoning: 5 },
     texts: ['hm hmweather{"city": "Ulm"}'],
-    chunks: 7,
+    chunks: 8,
     finish: '"stop_reason":"',
   },
 };

@@ -127,10 +127,10 @@ export class AnthropicStreamReader implements StreamReader {
         return this.#text(block['text']);
       case 'thinking':
         open.thinking = this.#trail.add({ type: 'thinking', thinking: '', signature: textOf(block['signature']) });
-        return this.#thought(open, block['thinking']);
+        return this.#thought(open, textOf(block['thinking']));
       case 'redacted_thinking':
         this.#trail.add({ type: 'redacted_thinking', data: textOf(block['data']) });
-        return NOTHING;
+        return this.#thought(open, '');
       case 'tool_use': {
         open.call = this.#calls;
         this.#calls += 1;
@@ -152,7 +152,7 @@ export class AnthropicStreamReader implements StreamReader {
       case 'text_delta':
         return this.#text(delta['text']);
       case 'thinking_delta':
-        return this.#thought(open, delta['thinking']);
+        return open.thinking === null ? NOTHING : this.#thought(open, textOf(delta['thinking']));
       case 'signature_delta':
         if (open.thinking !== null) open.thinking.signature = textOf(delta['signature']);
         return NOTHING;
@@ -170,9 +170,9 @@ export class AnthropicStreamReader implements StreamReader {
     return this.#chunk(`{"content":${JSON.stringify(text)}}`, true);
   }
 
-  #thought(open: OpenBlock, text: unknown): StreamStep {
-    if (typeof text !== 'string' || text === '' || open.thinking === null) return NOTHING;
-    open.thinking.thinking += text;
+  /** The first of a block is content even where it is empty: thinking that is not shown may take minutes. */
+  #thought(open: OpenBlock, text: string): StreamStep {
+    if (open.thinking !== null) open.thinking.thinking += text;
     this.#texts.push(text);
     return this.#chunk(`{"reasoning_content":${JSON.stringify(text)}}`, true);
   }

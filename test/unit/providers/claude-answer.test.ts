@@ -271,7 +271,8 @@ describe('a stream', () => {
       { kind: 'nothing' },
       { kind: 'nothing' },
     ]);
-    expect(stream(start, blockStart(0, { type: 'thinking', thinking: 'a', signature: '' })).content).toBe(true);
+    expect(stream(start, blockStart(0, { type: 'thinking', thinking: '', signature: '' })).content).toBe(true);
+    expect(stream(start, blockStart(0, { type: 'redacted_thinking', data: 'd' })).content).toBe(true);
     expect(stream(start, blockStart(0, { type: 'tool_use', id: 't', name: 'f' })).content).toBe(true);
     expect(stream(start, messageDelta('end_turn', {})).content).toBe(true);
   });
