@@ -137,8 +137,8 @@ function hasPath(base: string): boolean {
   return base.indexOf('/', base.indexOf('://') + 3) !== -1;
 }
 
-/** `GET /models`, in the shape OpenAI, vLLM (`max_model_len`) and Fireworks (`context_length`) give it. */
-function openAiModelLister(defaultPath: string): ModelLister {
+/** `GET /models`, in the shape OpenAI, vLLM (`max_model_len`), Fireworks (`context_length`) and Anthropic (`max_input_tokens`) give it. */
+export function openAiModelLister(defaultPath: string): ModelLister {
   return {
     makeRoute: (target: UpstreamTarget) => ({ method: 'GET', url: `${apiRoot(target.baseUrl, defaultPath)}/models` }),
     parse(answer) {
@@ -148,7 +148,8 @@ function openAiModelLister(defaultPath: string): ModelLister {
       for (const item of Array.isArray(list) ? (list as JsonObject[]) : []) {
         const { id } = item;
         if (typeof id !== 'string' || id === '' || models.has(id)) continue;
-        const window = item['max_model_len'] ?? item['context_length'] ?? item['context_window'];
+        const window =
+          item['max_model_len'] ?? item['context_length'] ?? item['context_window'] ?? item['max_input_tokens'];
         models.set(id, { id, contextWindow: Number.isSafeInteger(window) ? (window as number) : null });
       }
       return [...models.values()];

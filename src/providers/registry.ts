@@ -1,4 +1,5 @@
 import type { ProviderAdapter } from '../domain/provider.js';
+import { claude } from './anthropic/adapter.js';
 import { azureOpenAi } from './azure-openai.js';
 import { baseten } from './baseten.js';
 import { cerebras } from './cerebras.js';
@@ -38,7 +39,7 @@ const dialects: readonly ProviderAdapter[] = [
 
 /** Every provider there is. A new one is a file and a line here. */
 export const adapters: readonly ProviderAdapter[] = [
-  ...[huggingface, openai, openAiCompatibleServer, ollama, sandbox],
+  ...[huggingface, openai, openAiCompatibleServer, ollama, sandbox, claude],
   ...dialects,
 ];
 

@@ -3,6 +3,7 @@ import type { ProviderAdapter } from '../../src/domain/provider.js';
 import type { Task } from '../../src/domain/task.js';
 import { adapters } from '../../src/providers/registry.js';
 import { describeAdapter, describeTask, type TaskFixture } from './adapters.js';
+import { claudeChat, claudeThinking } from './claude.js';
 
 const USAGE =
   '"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,"completion_tokens_details":{"reasoning_tokens":5}}';
@@ -164,6 +165,7 @@ const byAdapter: Record<string, Partial<Record<Task, TaskFixture[]>>> = {
   huggingface: { embedding: [featureExtraction, embedding] },
   perplexity: { chat: [sonar] },
   mistral: { chat: [chat, magistral] },
+  claude: { chat: [claudeChat, claudeThinking] },
 };
 
 function fixturesOf(adapter: ProviderAdapter, task: Task): TaskFixture[] {

@@ -26,7 +26,14 @@ export interface TaskFixture {
   sends: { path: string; body: object };
   answer: { body: string; usage: Partial<UsageCounts> | null; texts: string[]; inClientShape: (body: unknown) => void };
   /** SSE text of a stream of the same task; absent where it does not stream. */
-  stream?: { text: string; usage: Partial<UsageCounts> | null; texts: string[]; chunks: number };
+  stream?: {
+    text: string;
+    usage: Partial<UsageCounts> | null;
+    texts: string[];
+    chunks: number;
+    /** What in the text says that the stream finished. Default: OpenAI's `"finish_reason":"`. */
+    finish?: string;
+  };
 }
 
 export function aTarget(adapter: ProviderAdapter, overrides: Partial<UpstreamTarget> = {}): UpstreamTarget {
@@ -170,8 +177,10 @@ function describeStream(parts: {
     expect(reader.identity().model).not.toBe('');
   });
 
+  const endOfText = stream.text.indexOf(stream.finish ?? '"finish_reason":"');
+
   it('never takes a stream that is cut off for a whole one', () => {
-    const endOfText = stream.text.indexOf('"finish_reason":"');
+    expect(endOfText).toBeGreaterThan(0);
     for (let length = 0; length < endOfText; length += 7) {
       const reader = open();
       const { data, fault } = replay(reader, [bytes.subarray(0, length)]);
@@ -183,7 +192,7 @@ function describeStream(parts: {
 
   it('knows the text of a stream that is cut off', () => {
     const reader = open();
-    replay(reader, [bytes.subarray(0, stream.text.indexOf('"finish_reason":"'))]);
+    replay(reader, [bytes.subarray(0, endOfText)]);
     const whole = stream.texts.join('');
     expect(whole.startsWith(reader.outputTexts().join(''))).toBe(true);
   });

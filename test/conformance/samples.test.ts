@@ -7,7 +7,7 @@ it.each(adapters.map((adapter) => [adapter.id, adapter] as const))(
   (_id, adapter) => {
     // JSON is YAML.
     const text = JSON.stringify({ llm_providers: [adapter.sampleConfig()] });
-    const env = Object.fromEntries([...text.matchAll(/\$\{([A-Z_]+)/g)].map(([, name]) => [name, `value of ${name}`]));
+    const env = Object.fromEntries([...text.matchAll(/\$\{(\w+)/g)].map(([, name]) => [name, `key-of-${name}`]));
     const { config, problems } = parseConfigText({ text, env, readFile: () => '', knownTypes: adapters });
     expect(problems.filter(({ severity }) => severity === 'error')).toEqual([]);
     expect(config?.providers[0]).toMatchObject({ type: adapter.id, disabledReason: null });
