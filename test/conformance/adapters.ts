@@ -26,7 +26,16 @@ export interface TaskFixture {
   sends: { path: string; body: object };
   answer: { body: string; usage: Partial<UsageCounts> | null; texts: string[]; inClientShape: (body: unknown) => void };
   /** SSE text of a stream of the same task; absent where it does not stream. */
-  stream?: { text: string; usage: Partial<UsageCounts> | null; texts: string[]; chunks: number };
+  stream?: {
+    text: string;
+    usage: Partial<UsageCounts> | null;
+    texts: string[];
+    chunks: number;
+    /** What the end begins with; OpenAI's finish reason unless given. */
+    endMark?: string;
+  };
+  /** Where in the body members go that are not OpenAI's; at its top unless given. */
+  extrasIn?: (body: unknown) => unknown;
 }
 
 export function aTarget(adapter: ProviderAdapter, overrides: Partial<UpstreamTarget> = {}): UpstreamTarget {
@@ -105,7 +114,8 @@ export function describeTask(adapter: ProviderAdapter, task: Task, fixture: Task
         dropParams: ['dropped'],
       });
       const asked = aRequest(task, { ...fixture.request, kept: 'client', dropped: 1 });
-      const body: unknown = JSON.parse(helper.preparePayload(asked, changed).body as string);
+      const whole: unknown = JSON.parse(helper.preparePayload(asked, changed).body as string);
+      const body = fixture.extrasIn?.(whole) ?? whole;
       expect(body).toMatchObject({ added: { deep: 1 }, kept: 'client' });
       expect(body).not.toHaveProperty('dropped');
     });
@@ -152,6 +162,7 @@ function describeStream(parts: {
   if (stream === undefined) throw new Error(`${adapter.id} streams ${task}, and has no fixture for it`);
   const request = aRequest(task, { ...fixture.request, stream: true });
   const bytes = Buffer.from(stream.text);
+  const endOfText = stream.text.indexOf(stream.endMark ?? '"finish_reason":"');
   const open = () => (adapter.tasks[task] as TaskHelper).openStream?.(request, target) as StreamReader;
 
   it.each([
@@ -171,7 +182,7 @@ function describeStream(parts: {
   });
 
   it('never takes a stream that is cut off for a whole one', () => {
-    const endOfText = stream.text.indexOf('"finish_reason":"');
+    expect(endOfText).toBeGreaterThan(0);
     for (let length = 0; length < endOfText; length += 7) {
       const reader = open();
       const { data, fault } = replay(reader, [bytes.subarray(0, length)]);
@@ -183,7 +194,7 @@ function describeStream(parts: {
 
   it('knows the text of a stream that is cut off', () => {
     const reader = open();
-    replay(reader, [bytes.subarray(0, stream.text.indexOf('"finish_reason":"'))]);
+    replay(reader, [bytes.subarray(0, endOfText)]);
     const whole = stream.texts.join('');
     expect(whole.startsWith(reader.outputTexts().join(''))).toBe(true);
   });
@@ -204,7 +215,8 @@ export function describeAdapter(adapter: ProviderAdapter): void {
     it('can do something, and says where that is described', () => {
       expect(Object.keys(adapter.tasks).length).toBeGreaterThan(0);
       expect(adapter.docs).not.toBe('');
-      if (adapter.baseUrl !== null) expect(new URL(adapter.baseUrl).pathname).not.toMatch(/\/$/);
+      if (adapter.baseUrl !== null) expect(new URL(adapter.baseUrl).origin).toMatch(/^http/);
+      expect(adapter.baseUrl ?? '').not.toMatch(/\/$/);
     });
 
     it('carries the key in a header', () => {

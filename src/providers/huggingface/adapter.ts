@@ -1,6 +1,6 @@
-import { WaybillError } from '../../domain/errors.js';
 import type { UpstreamFailure, Verdict } from '../../domain/failure.js';
 import type { ProviderAdapter, TaskHelper, UpstreamRoute, UpstreamTarget } from '../../domain/provider.js';
+import { encodeModel } from '../model-path.js';
 import { openAiCompatible, openAiHelper } from '../openai-compatible.js';
 import { isFeatureExtraction, prepareFeatureExtraction, readFeatureExtraction } from './feature-extraction.js';
 
@@ -76,18 +76,6 @@ function featureExtractionRoute(target: UpstreamTarget): UpstreamRoute | null {
 /** The router says so when no provider serves the model any more: another target may. */
 function classifyHuggingFace(failure: UpstreamFailure): Verdict | undefined {
   return failure.code === 'model_not_supported' ? { action: 'fall-back' } : undefined;
-}
-
-/**
- * A model's name as part of a path. A name with `..` in it would lead to another path, with the operator's key.
- * @throws WaybillError invalid_request
- */
-function encodeModel(model: string): string {
-  const isStray = (segment: string) => segment === '' || segment === '.' || segment === '..';
-  if (model.split(/[/\\]/).some(isStray) || /[\ud800-\udfff]/u.test(model)) {
-    throw new WaybillError('invalid_request', { message: '`model`: this is no name of a model', param: 'model' });
-  }
-  return model.split('/').map(encodeURIComponent).join('/');
 }
 
 function originOf(base: string): string {
