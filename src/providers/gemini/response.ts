@@ -39,7 +39,7 @@ export function readChat(answer: UpstreamAnswer, target: UpstreamTarget): Answer
     id,
     object: 'chat.completion',
     created: 0,
-    model: modelOf(value, target),
+    model: modelOf(value, target.providerModel),
     choices: block === null ? choices : [blockedChoice('message', block)],
     ...(usage === null ? {} : { usage: usage.usage }),
   };
@@ -81,9 +81,9 @@ export function idOf(answer: JsonObject): string {
   return typeof responseId === 'string' ? responseId : '';
 }
 
-export function modelOf(answer: JsonObject, target: UpstreamTarget): string {
+export function modelOf(answer: JsonObject, fallback: string): string {
   const { modelVersion } = answer;
-  return typeof modelVersion === 'string' && modelVersion !== '' ? modelVersion : target.providerModel;
+  return typeof modelVersion === 'string' && modelVersion !== '' ? modelVersion : fallback;
 }
 
 export function blockedChoice(member: 'message' | 'delta', why: string): JsonObject {

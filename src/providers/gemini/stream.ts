@@ -18,10 +18,9 @@ const NOTHING: StreamStep = { kind: 'nothing' };
  * Source: https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent
  */
 export class GeminiStreamReader implements StreamReader {
-  readonly #target: UpstreamTarget;
   readonly #expected: number;
   readonly #collector = new OutputCollector();
-  /** How many calls each choice has made. */
+  /** How many calls each choice that has begun has made. */
   readonly #calls = new Map<number, number>();
   readonly #finished = new Set<number>();
   #isBlocked = false;
@@ -30,7 +29,6 @@ export class GeminiStreamReader implements StreamReader {
   #model: string;
 
   constructor(request: TaskRequest, target: UpstreamTarget) {
-    this.#target = target;
     this.#model = target.providerModel;
     this.#expected = answeredChoices(request);
   }
@@ -73,7 +71,7 @@ export class GeminiStreamReader implements StreamReader {
     const fault = faultIn(value, name);
     if (fault !== null) return { kind: 'fault', fault };
     this.#id = idOf(value) || this.#id;
-    this.#model = modelOf(value, this.#target);
+    this.#model = modelOf(value, this.#model);
     const candidates = candidatesOf(value);
     const block = candidates.length === 0 ? blockOf(value) : null;
     if (block !== null) {
@@ -97,7 +95,6 @@ export class GeminiStreamReader implements StreamReader {
     const callsBefore = this.#calls.get(index);
     const content = reader.read(candidate, index, callsBefore ?? 0);
     const calls = (callsBefore ?? 0) + content.calls.length;
-    this.#calls.set(index, calls);
     const delta = {
       ...(content.reasoning === '' ? {} : { reasoning_content: content.reasoning }),
       ...(content.text === '' ? {} : { content: content.text }),
@@ -108,12 +105,9 @@ export class GeminiStreamReader implements StreamReader {
       ...(content.signature === null ? {} : { extra_content: signed(content.signature) }),
     };
     const reason = toFinishReason(candidate['finishReason'], calls > 0);
+    if (reason === null && Object.keys(delta).length === 0) return [];
+    this.#calls.set(index, calls);
     if (reason !== null) this.#finished.add(index);
-    if (reason === null && Object.keys(delta).length === 0) {
-      // The role comes with what is said first.
-      if (callsBefore === undefined) this.#calls.delete(index);
-      return [];
-    }
     const role = callsBefore === undefined ? { role: 'assistant' } : {};
     const logprobs = toLogprobs(candidate['logprobsResult']);
     return [{ index, delta: { ...role, ...delta }, logprobs, finish_reason: reason }];

@@ -1,6 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: `${NAME}` is what the config file says.
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { PLANNED_TYPES } from '../../../src/config/not-active.js';
 import { check, problemsOf, withProvider } from './known-types.js';
 
 describe('the smallest file', () => {
