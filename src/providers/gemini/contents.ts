@@ -17,7 +17,7 @@ export interface Conversation {
  * stand; alone they are the user's turn, as there must be one. A tool's results that follow each other are one turn,
  * each named after the call whose id it has. Reasoning goes back as a thought, and signatures where they were:
  * `extra_content.google.thought_signature`, Google's own place for them in OpenAI's shape. A participant's `name` and
- * `cache_control` have no place and are left out: caching is implicit.
+ * `cache_control` have no place and are left out: caching is implicit. So is the `detail` of an image.
  * Sources: https://ai.google.dev/api/caching#Content, https://ai.google.dev/gemini-api/docs/thought-signatures,
  * https://ai.google.dev/gemini-api/docs/function-calling
  */
@@ -98,9 +98,8 @@ function modelParts(message: JsonObject, calls: Map<string, string>, model: stri
   const last = texts.pop() ?? (thoughtSignature === undefined ? undefined : { text: '' });
   parts.push(...texts);
   if (last !== undefined) parts.push({ ...(last as { text: string }), thoughtSignature });
-  if (message['function_call'] !== undefined && message['function_call'] !== null) {
-    refuse(`${at}.function_call`, 'gemini takes tool_calls instead');
-  }
+  if (message['function_call'] != null) refuse(`${at}.function_call`, 'gemini takes tool_calls instead');
+  if (message['audio'] != null) refuse(`${at}.audio`, 'gemini has not said it');
   const given: unknown = message['tool_calls'] ?? [];
   if (!Array.isArray(given)) refuse(`${at}.tool_calls`, 'must be a list');
   for (const [index, call] of given.entries()) {

@@ -1,6 +1,6 @@
 import type { AnswerOutcome, Payload, UpstreamAnswer, UpstreamTarget } from '../../domain/provider.js';
 import type { TaskRequest } from '../../domain/task.js';
-import { noCounts, type UsageReport } from '../../domain/usage.js';
+import { noCounts, totalInput, type UsageReport } from '../../domain/usage.js';
 import { toEmbeddingFormat } from '../../wire/embedding.js';
 import { faultIn, malformed } from '../../wire/fault.js';
 import { arrayItems, scanMembers } from '../../wire/json-text.js';
@@ -84,6 +84,6 @@ function usageOf(metadata: unknown): UsageReport | null {
 }
 
 function openAiUsage({ counts }: UsageReport): string {
-  const tokens = (counts.input ?? 0) + (counts.cachedInput ?? 0) + (counts.audioInput ?? 0);
+  const tokens = totalInput(counts);
   return `{"prompt_tokens":${tokens},"total_tokens":${tokens}}`;
 }

@@ -6,7 +6,7 @@ const BUDGETS: Readonly<Record<string, number>> = { minimal: 1024, low: 1024, me
 const EFFORTS = ['none', ...Object.keys(BUDGETS)];
 
 /** Models that know the level `minimal`; for the others `low` is the least. */
-const HAS_MINIMAL = /gemini-3(\.[156])?-flash|gemini-flash(-lite)?-latest/;
+const HAS_MINIMAL = /gemini-3(\.[156])?-flash/;
 
 /** Major and minor version in a model's name; null where the name has none (`gemini-flash-latest`, a tuned model). */
 function versionOf(model: string): number | null {
@@ -32,7 +32,7 @@ export function thinkingConfig(effort: unknown, model: string): Writable | undef
   }
   const takesBudget = version === 2.5;
   if (effort === 'none') {
-    if (!takesBudget || model.includes('pro')) {
+    if (!takesBudget || /-pro\b/.test(model)) {
       refuse('reasoning_effort', `gemini cannot turn the reasoning of ${model} off`);
     }
     return { thinkingBudget: 0 };

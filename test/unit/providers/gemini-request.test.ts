@@ -128,6 +128,7 @@ describe('messages', () => {
     ['unknown parts', [HI, { role: 'user', content: [{ type: 'x' }] }], 'messages[1].content[0].type', /takes no x/],
     ['no type', [{ role: 'system', content: [{}] }], 'messages[0].content[0].type', /part without a type/],
     ['function_call', [{ role: 'assistant', function_call: {} }], 'messages[0].function_call', /tool_calls instead/],
+    ['audio', [{ role: 'assistant', audio: { id: 'x' } }], 'messages[0].audio', /not said it/],
     ['tool_calls', [{ role: 'assistant', tool_calls: {} }], 'messages[0].tool_calls', /a list/],
     ['no function', [{ role: 'assistant', tool_calls: [{}] }], 'messages[0].tool_calls[0]', /call of a function/],
     [
@@ -445,7 +446,8 @@ describe('parameters', () => {
     ['gemini-3.1-pro-preview', 'minimal', { thinkingLevel: 'low', includeThoughts: true }],
     ['gemini-3.8-flash', 'minimal', { thinkingLevel: 'low', includeThoughts: true }],
     ['gemini-3.8-flash', 'medium', { thinkingLevel: 'medium', includeThoughts: true }],
-    ['gemini-flash-latest', 'minimal', { thinkingLevel: 'minimal', includeThoughts: true }],
+    ['gemini-flash-latest', 'minimal', { thinkingLevel: 'low', includeThoughts: true }],
+    ['gemini-2.5-flash-prod', 'none', { thinkingBudget: 0 }],
   ])('%s reasons with effort %s', (providerModel, reasoning_effort, thinkingConfig) => {
     expect(configOf({ reasoning_effort }, { providerModel })).toEqual({ thinkingConfig });
   });

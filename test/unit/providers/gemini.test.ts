@@ -119,4 +119,13 @@ describe('embeddings', () => {
     });
     expect(outcome.ok && answerTextOf(outcome.answer.body)).toContain('"usage":{"prompt_tokens":9,"total_tokens":9}');
   });
+
+  it('whose usage is no count say so', () => {
+    const body = '{"embedding":{"values":[1]},"usageMetadata":{"promptTokenCount":-1}}';
+    const outcome = embedding.getResponse(answerOf(body), aRequest('embedding', { input: 'a' }), target);
+    expect(outcome.ok && outcome.answer.usage?.problems).toEqual(['promptTokenCount']);
+    expect(outcome.ok && answerTextOf(outcome.answer.body)).toContain(
+      '"usage":{"prompt_tokens":null,"total_tokens":null}',
+    );
+  });
 });
