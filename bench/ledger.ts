@@ -255,6 +255,7 @@ function intentOf(kind: Kind, inferenceId: string, receivedAt: number): LedgerEn
       region: null,
       heldNanoUsd: 5_000_000n,
       priceId: kind.priceId,
+      reservedTokens: 1_500,
     },
   };
 }

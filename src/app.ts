@@ -10,6 +10,7 @@ import { openMeter } from './composition/learning.js';
 import { closeServer, listen, urlOf } from './composition/listening.js';
 import { offeredModels } from './composition/offline-models.js';
 import { explainOffline, quoteOffline } from './composition/offline-quotes.js';
+import { restoreLimits } from './composition/past-limits.js';
 import { recordPrices } from './composition/price-book.js';
 import { makePrice } from './composition/prices.js';
 import { Reloading } from './composition/reloading.js';
@@ -100,7 +101,13 @@ export async function startApp({ config, source, reading, env }: AppOptions): Pr
     const reloading = new Reloading({
       ...{ source, first: reading, running, build, foundation, inFlight, logger },
     });
-    running.swap(await build(config, 1));
+    const first = await build(config, 1);
+    if (config.storage.ledger.type === 'sqlite') {
+      const { generation } = first;
+      const { limiter } = foundation;
+      restoreLimits({ generation, limiter, ledgerPath: config.storage.ledger.path, clock: systemClock });
+    }
+    running.swap(first);
     observeGauges(metrics, running, foundation.limiter);
     const handle: RequestListener = (request, response) => running.serving.handle(request, response);
     const server = createListener({

@@ -31,7 +31,8 @@ export async function withOfflineRouting<T>(config: Config, use: (parts: Offline
   try {
     const health = createTargetHealth({ clock, settings: () => config.policy.cooldown });
     const keyMemory = createKeyMemory();
-    const routing = buildRouting(config, { limiter, health, keyMemory, clock, random: Math.random }, NOWHERE);
+    const meter = createMeter({});
+    const routing = buildRouting(config, { limiter, health, keyMemory, meter, clock, random: Math.random }, NOWHERE);
     const budgets = createBudgets({
       budgets: (config.clients ?? []).flatMap(({ id, budget }) => (budget === null ? [] : [{ client: id, ...budget }])),
       spentSince: () => 0n,
@@ -43,7 +44,7 @@ export async function withOfflineRouting<T>(config: Config, use: (parts: Offline
     return use({
       routing,
       router: routing.router,
-      meter: createMeter({}),
+      meter,
       budgets,
       limiter,
       unpriced,

@@ -1,8 +1,10 @@
 import type { Config } from '../config/config.js';
+import { UNBOUNDED_OUTPUT_TOKENS } from '../dispatch/expectation.js';
 import { scopesOf } from '../dispatch/lease.js';
 import type { Limiter, LimitSnapshot } from '../domain/limit.js';
+import type { Meter } from '../domain/metering.js';
 import type { Clock, Random } from '../domain/ports.js';
-import type { Router, Target, TargetHealth } from '../domain/route.js';
+import type { RouteAsk, Router, Target, TargetHealth } from '../domain/route.js';
 import type { KeyMemory } from '../keys/memory.js';
 import { findAdapter } from '../providers/registry.js';
 import { NameResolver } from '../routing/resolve.js';
@@ -13,6 +15,7 @@ export interface RoutingParts {
   limiter: Limiter;
   health: TargetHealth;
   keyMemory: KeyMemory;
+  meter: Meter;
   clock: Clock;
   random: Random;
 }
@@ -45,10 +48,21 @@ export function buildRouting(config: Config, parts: RoutingParts, sandboxUrl: st
     settings: { algorithm: policy.algorithm, hybridWeights: policy.hybridWeights, fallback: policy.fallback },
     offered: providers.offered,
     hasRoom: (target, tokens) => target.keys.usable().some((key) => limiter.hasRoom(scopesOf(target, key), tokens)),
+    expectedOutput: (target, ask) => expectedOutput(target, ask, parts.meter),
     used: (target) => usedShare(target, limiter),
     random,
   });
   return { providers, router };
+}
+
+/** As limits expect it: the bound of request, model or entry; without one, what the model writes on average. */
+function expectedOutput(target: Target, { task, outputTokens }: RouteAsk, meter: Meter): number {
+  if (task === 'embedding') return 0;
+  const { providerId, upstream } = target;
+  const most = upstream.maxOutputTokens ?? Number.POSITIVE_INFINITY;
+  const own = outputTokens ?? upstream.maxOutputTokens;
+  if (own !== null) return Math.min(own, most);
+  return meter.averageOutput({ providerId, providerModel: upstream.providerModel, task }) ?? UNBOUNDED_OUTPUT_TOKENS;
 }
 
 /** What is used of a target's limits, at the key that has most left. */

@@ -35,7 +35,7 @@ export interface BuiltProvider {
 
 /** Builds one entry of `llm_providers`. */
 export function buildProvider(config: ProviderConfig, position: number, parts: TargetParts): BuiltProvider {
-  const adapter = parts.findAdapter(config.type);
+  const adapter = parts.findAdapter(config.type) ?? (config.disabledReason === null ? null : idleAdapter(config.type));
   if (adapter === null) throw new UserError(`llm_providers[${position}].type: unknown type \`${config.type}\``);
   const keys = keysOf(config, adapter);
   const pool = createKeyPool({
@@ -91,8 +91,24 @@ function modelOrigin(position: number, index: number | null): string {
   return `config:llm_providers[${position}].${index === null ? '' : `models[${index}].`}pricing`;
 }
 
+/** Of a type that is known by name and cannot be called yet: its entry is disabled, and listed as such. */
+function idleAdapter(type: string): ProviderAdapter {
+  const nothing = () => ({});
+  return {
+    id: type,
+    baseUrl: null,
+    docs: '',
+    needsKey: true,
+    defaultRates: null,
+    tasks: {},
+    authenticate: nothing,
+    sampleConfig: nothing,
+  };
+}
+
 function keysOf(config: ProviderConfig, adapter: ProviderAdapter): ProviderKey[] {
-  if (config.keys.length === 0 && !adapter.needsKey && config.disabledReason === null) {
+  if (config.disabledReason !== null) return [];
+  if (config.keys.length === 0 && !adapter.needsKey) {
     return [keylessKey(config.id, config.limits)];
   }
   const keys = config.keys.map((key) => ({ id: keyFingerprint(config.id, key.secret), ...key }));

@@ -43,16 +43,21 @@ export interface AttemptPlan {
   input: () => CountedInput;
 }
 
-type Reading =
+export type Reading =
   | { kind: 'answer'; answer: TaskAnswer; headers: HeaderFields; status: number; firstByteAt: number }
   | { kind: 'stream'; stream: OpenStream; headers: HeaderFields; firstByteAt: number }
   | { kind: 'failed'; failure: UpstreamFailure; report: UsageReport | null; firstByteAt: number | null };
 
 /** What came of an attempt, and what the provider said is left of its limits. */
-export type AttemptResult = Reading & { stated: readonly StatedLimit[] };
+export interface AttemptResult {
+  reading: Reading;
+  stated: readonly StatedLimit[];
+}
 
 /** What a target's adapter made of a request: the same for every attempt on it. */
 export interface Prepared {
+  /** The target as this request sees it: with an output bound of its own where its budget needs one. */
+  upstream: UpstreamTarget;
   helper: TaskHelper;
   route: UpstreamRoute;
   payload: Payload;
@@ -66,7 +71,7 @@ export function prepare(request: RoutedRequest, target: Target, upstream: Upstre
   const helper = target.adapter.tasks[request.ask.task];
   if (helper === undefined) throw new Error(`${target.adapter.id} has no helper for ${request.ask.task}`);
   const payload = helper.preparePayload(request.ask, upstream);
-  return { helper, payload, route: helper.makeRoute(request.ask, upstream) };
+  return { upstream, helper, payload, route: helper.makeRoute(request.ask, upstream) };
 }
 
 /**
@@ -86,11 +91,14 @@ export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clo
     firstByteMs: plan.firstByteMs,
     idleMs: target.timeouts.idleMs,
     life: request.life,
+    limits: plan.reservation,
     secrets,
   });
-  if (!result.ok) return { ...failed(withHint(result.failure, target), result.report, null), stated: result.stated };
+  if (!result.ok) {
+    return { reading: failed(withHint(result.failure, target), result.report, null), stated: result.stated };
+  }
   const reading = await readAnswer(plan, result.response, clock.now(), secrets);
-  return { ...reading, stated: result.response.stated };
+  return { reading, stated: result.response.stated };
 }
 
 async function readAnswer(
@@ -182,13 +190,20 @@ async function withDeadline<T>(work: Promise<T>, ms: number, response: UpstreamR
 
 function headersFor(plan: AttemptPlan, helper: TaskHelper, contentType: string): HeaderFields {
   const { target, request, key } = plan;
-  return {
+  const headers: HeaderFields = {
     'content-type': contentType,
     accept: request.ask.stream ? 'text/event-stream' : 'application/json',
-    ...(key.secret.reveal() === '' ? {} : target.adapter.authenticate(key.secret)),
-    ...helper.prepareHeaders?.(request.ask, plan.upstream),
-    ...plan.upstream.headers,
   };
+  if (key.secret.reveal() !== '') addFields(headers, target.adapter.authenticate(key.secret));
+  const own = helper.prepareHeaders?.(request.ask, plan.upstream);
+  if (own !== undefined) addFields(headers, own);
+  addFields(headers, plan.upstream.headers);
+  return headers;
+}
+
+/** One by one: spreading several objects into one is slow where every request does it. */
+function addFields(headers: HeaderFields, more: HeaderFields): void {
+  for (const name in more) headers[name] = more[name] as string;
 }
 
 function isJson(response: UpstreamResponse): boolean {

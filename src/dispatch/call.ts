@@ -1,6 +1,6 @@
 import type { BudgetHold } from '../domain/budget.js';
 import type { Reservation } from '../domain/limit.js';
-import { type Count, totalInput, totalTokens, type Usage } from '../domain/usage.js';
+import { type Count, totalInput, totalOutput, totalTokens, type Usage } from '../domain/usage.js';
 import type { AttemptPlan } from './attempt.js';
 import type { DispatchParts } from './parts.js';
 import type { Record } from './record.js';
@@ -16,14 +16,16 @@ export class ClientTokens {
     this.#reservation = reservation;
   }
 
-  /** A lower bound among the attempts makes their sum one. */
+  /** A lower bound among the attempts makes their sum one, and so does a use that is not known. */
   add(tokens: Count, isLowerBound: boolean): void {
     this.#used += tokens ?? 0;
-    this.#isLowerBound ||= isLowerBound;
+    this.#isLowerBound ||= isLowerBound || tokens === null;
     this.#reservation?.settle(this.#used, this.#isLowerBound);
   }
 
+  /** What no attempt used is given back. */
   release(): void {
+    this.#reservation?.settle(this.#used, this.#isLowerBound);
     this.#reservation?.release();
     this.#reservation = null;
   }
@@ -39,7 +41,7 @@ export class Call {
   readonly #record: Record;
   readonly #hold: BudgetHold | null;
   readonly #clientTokens: ClientTokens;
-  readonly #endLoad: () => void;
+  readonly #endLoad: (outputPerSecond?: number) => void;
   #isSettled = false;
 
   constructor(options: {
@@ -75,9 +77,16 @@ export class Call {
     reservation.settle(tokens, isLowerBound);
     if (usage !== null) this.#clientTokens.add(tokens, isLowerBound);
     this.#hold?.settle(costNanoUsd);
+    if (end.kind === 'answered' && usage !== null) this.#endLoad(this.#speedOf(usage, settled.settlement.endedAt));
     this.giveBack();
     this.#record.settled(this.plan, settled, message);
     return usage;
+  }
+
+  /** Output tokens a second, from sending to the end; undefined for an answer without any. */
+  #speedOf({ counts }: Usage, endedAt: number): number | undefined {
+    const output = totalOutput(counts);
+    return output === null || output === 0 ? undefined : (output * 1_000) / Math.max(1, endedAt - this.plan.sentAt);
   }
 
   /** What had been counted anyway, beside what the provider then said, makes the next estimate better. */

@@ -4,7 +4,7 @@ import type { UpstreamFailure } from '../domain/failure.js';
 import { ClientGoneError } from '../domain/lifeline.js';
 import type { Usage } from '../domain/usage.js';
 import { usageChunk, withCost } from '../wire/openai-cost.js';
-import type { AttemptResult } from './attempt.js';
+import type { Reading } from './attempt.js';
 import type { Call } from './call.js';
 import { abandonmentOf, toStreamError } from './endings.js';
 import type { DispatchParts } from './parts.js';
@@ -28,7 +28,7 @@ export interface Delivery {
  */
 export async function deliverWhole(
   delivery: Delivery,
-  { answer, headers, status, firstByteAt }: Extract<AttemptResult, { kind: 'answer' }>,
+  { answer, headers, status, firstByteAt }: Extract<Reading, { kind: 'answer' }>,
 ): Promise<RoutedAnswer> {
   const { call, record } = delivery;
   const outputTexts = () => answer.outputTexts();
@@ -43,7 +43,7 @@ export async function deliverWhole(
 /** A stream: passed along as it comes, its end written only when it is settled. */
 export function deliverStream(
   delivery: Delivery,
-  { stream, headers, firstByteAt }: Extract<AttemptResult, { kind: 'stream' }>,
+  { stream, headers, firstByteAt }: Extract<Reading, { kind: 'stream' }>,
 ): RoutedAnswer {
   if (delivery.call.plan.target.onDisconnect === 'drain') delivery.call.plan.request.life.outliveClient();
   return {

@@ -11,7 +11,7 @@ import { mostOutput } from '../wire/output-bound.js';
 import type { DispatchParts } from './parts.js';
 
 /** What a request without any output bound is expected to write, until its model's own average is learned. */
-const UNBOUNDED_OUTPUT_TOKENS = 1_000;
+export const UNBOUNDED_OUTPUT_TOKENS = 1_000;
 
 /** A rough token stands for four bytes, and no tokenizer makes more tokens than bytes. */
 const MOST_TOKENS_PER_ROUGH = 4;

@@ -2,9 +2,8 @@ import type { AnswerOrigin, RoutedAnswer, RoutedRequest } from '../domain/dispat
 import { WaybillError } from '../domain/errors.js';
 import { defaultVerdict, isContextLength, type Verdict } from '../domain/failure.js';
 import { LimitWaitError } from '../domain/limit.js';
-import type { UpstreamTarget } from '../domain/provider.js';
 import type { Candidate, Plan, Target } from '../domain/route.js';
-import { type AttemptPlan, type AttemptResult, makeAttempt, type Prepared, prepare } from './attempt.js';
+import { type AttemptPlan, makeAttempt, type Prepared, prepare, type Reading } from './attempt.js';
 import { backoffMs, WaitBudget } from './backoff.js';
 import { Call, ClientTokens } from './call.js';
 import { type Delivery, deliverStream, deliverWhole } from './delivery.js';
@@ -14,7 +13,11 @@ import { Expectation } from './expectation.js';
 import { keyScope, type Lease, leaseKey } from './lease.js';
 import type { DispatchParts } from './parts.js';
 import { Record } from './record.js';
+import { SecondChances } from './second-chances.js';
 import { TotalDeadline } from './total-deadline.js';
+
+/** How often a request comes back to targets that are left alone. */
+const PROBE_ROUNDS = 3;
 
 /**
  * One request on its way: plan, attempts in order, and one end. Whatever happens is settled exactly once, and what
@@ -29,6 +32,9 @@ export class Journey {
   readonly #usedKeys = new Set<string>();
   readonly #failed: FailedAttempt[] = [];
   readonly #clientTokens = new ClientTokens();
+  readonly #chances: SecondChances;
+  /** The largest window that the prompt was too long for. */
+  #exceededWindow = 0;
   #refusedBy: WaybillError | null = null;
   #deadline: TotalDeadline | null = null;
   #attempts = 0;
@@ -38,6 +44,7 @@ export class Journey {
     this.#parts = parts;
     this.#request = request;
     this.#record = new Record(parts, request);
+    this.#chances = new SecondChances(parts);
     this.#waits = new WaitBudget(parts.policy.retry.maxWaitMs, parts.clock);
     this.#expectation = new Expectation(request, parts);
   }
@@ -70,7 +77,8 @@ export class Journey {
       this.#record.passedOver(target, 'its cost would be unknown');
       return false;
     });
-    if (priced.length > 0) return { ...plan, candidates: priced };
+    const lastResorts = plan.lastResorts.filter((target) => this.#expectation.heldFor(target) !== null);
+    if (priced.length > 0) return { ...plan, candidates: priced, lastResorts };
     throw new WaybillError('unpriced_model', {
       message: `The model \`${request.model}\` has no price, so its cost would be unknown; set \`pricing\` for it.`,
       param: 'model',
@@ -89,10 +97,10 @@ export class Journey {
       tokens: this.#expectation.tokensFor(first, scopes),
       maxWaitMs: this.#parts.policy.queueMaxWaitMs,
     };
+    this.#deadline = new TotalDeadline(life, first.timeouts.totalMs);
     this.#clientTokens.take(
       this.#parts.limiter.tryReserve(ask) ?? (await this.#parts.limiter.reserve({ ...ask, signal: life.signal })),
     );
-    this.#deadline = new TotalDeadline(life, first.timeouts.totalMs);
   }
 
   async #tryInOrder(plan: Plan): Promise<RoutedAnswer> {
@@ -104,19 +112,67 @@ export class Journey {
         continue;
       }
       const untried = candidates.length - index - 1;
-      const answer = await this.#tryTarget(target, untried);
+      this.#chances.tried(target);
+      const answer = await this.#tryProbed(target, untried, plan.lastResorts.length);
       if (answer !== null) return answer;
       if (this.#attempts >= this.#parts.policy.retry.maxAttempts) break;
       candidates = this.#withoutTooSmall(candidates, index);
     }
+    const answer = (await this.#tryLastResorts(this.#chances.leftAlone(plan))) ?? (await this.#waitForOne(plan));
+    if (answer !== null) return answer;
     throw this.#exhausted(plan);
   }
 
-  /** Attempts on one target until it answers, or the next one should be tried: then null. */
-  async #tryTarget(target: Target, untried: number): Promise<RoutedAnswer | null> {
+  /** None is ready: whichever says that it soon will be, the soonest first, as long as waiting and attempts last. */
+  async #waitForOne(plan: Plan): Promise<RoutedAnswer | null> {
+    const { maxAttempts } = this.#parts.policy.retry;
+    while (this.#attempts < maxAttempts) {
+      const soonest = this.#chances.soonest(plan, this.#waits.leftMs);
+      if (soonest === null) return null;
+      await this.#waits.wait(soonest.inMs, this.#request.life.signal);
+      this.#chances.tried(soonest.target);
+      const before = this.#attempts;
+      // As one of several: where it asks for more time, another may be sooner.
+      const answer = await this.#tryTarget(soonest.target, Number.POSITIVE_INFINITY, 0);
+      if (answer !== null) return answer;
+      if (this.#attempts === before) return null;
+    }
+    return null;
+  }
+
+  /** Rounds of one attempt on each. Meanwhile others may find out how one is, which closes its breaker. */
+  async #tryLastResorts(targets: readonly Target[]): Promise<RoutedAnswer | null> {
+    const { health, policy } = this.#parts;
+    for (let round = 0; round < PROBE_ROUNDS && targets.length > 0; round += 1) {
+      for (const target of targets) {
+        if (this.#attempts >= policy.retry.maxAttempts) return null;
+        if (this.#isTooSmall(target) || !health.tryProbe(target.id, true)) continue;
+        const answer = await this.#tryProbed(target, Number.POSITIVE_INFINITY, 0);
+        if (answer !== null) return answer;
+      }
+      const isLast = round + 1 === PROBE_ROUNDS || this.#attempts >= policy.retry.maxAttempts;
+      if (isLast || this.#waits.leftMs <= 0) return null;
+      await this.#waits.wait(backoffMs(round, policy.retry, this.#parts.random), this.#request.life.signal);
+    }
+    return null;
+  }
+
+  /** A probe of which nothing came is the next one's. */
+  async #tryProbed(target: Target, untried: number, kept: number): Promise<RoutedAnswer | null> {
+    const before = this.#attempts;
+    const answer = await this.#tryTarget(target, untried, kept);
+    if (this.#attempts === before) this.#parts.health.abandonProbe(target.id);
+    return answer;
+  }
+
+  /**
+   * Attempts on one target until it answers, or the next one should be tried: then null. Beside one for each untried
+   * target, `kept` attempts are kept back.
+   */
+  async #tryTarget(target: Target, untried: number, kept: number): Promise<RoutedAnswer | null> {
     const { retry } = this.#parts.policy;
     // One attempt is kept back for each target not yet tried.
-    const mayTry = () => this.#attempts < Math.max(retry.maxAttempts - untried, this.#attempts === 0 ? 1 : 0);
+    const mayTry = () => this.#attempts < Math.max(retry.maxAttempts - untried - kept, this.#attempts === 0 ? 1 : 0);
     const prepared = this.#prepare(target);
     if (prepared === null) return null;
     let first = true;
@@ -125,19 +181,19 @@ export class Journey {
       first = false;
       const lease = await this.#lease(target, untried);
       if (lease === null) return null;
-      const { result, call } = await this.#attempt(target, lease, prepared);
-      if (result.kind !== 'failed') return this.#deliver(result, call);
-      const verdict = this.#failedAttempt(result, call);
+      const { reading, call } = await this.#attempt(target, lease, prepared);
+      if (reading.kind !== 'failed') return this.#deliver(reading, call);
+      const verdict = this.#failedAttempt(reading, call);
       if (!(await this.#goOn(verdict, target, untried, retries, mayTry))) return null;
     }
     return null;
   }
 
   /** What is to be sent to the target; null when its adapter cannot do what is asked, and others may. */
-  #prepare(target: Target): (Prepared & { upstream: UpstreamTarget }) | null {
+  #prepare(target: Target): Prepared | null {
     try {
       const upstream = this.#expectation.bounded(target);
-      return { ...prepare(this.#request, target, upstream), upstream };
+      return prepare(this.#request, target, upstream);
     } catch (error) {
       if (!(error instanceof WaybillError)) throw error;
       this.#refusedBy = error;
@@ -155,6 +211,8 @@ export class Journey {
     mayTry: () => boolean,
   ): Promise<boolean> {
     const last = (this.#failed.at(-1) as FailedAttempt).failure;
+    // Its breaker opened: the next target comes before more of this one.
+    if (untried > 0 && verdict.action !== 'reject' && this.#parts.health.isOpen(target.id)) return false;
     switch (verdict.action) {
       case 'reject':
         throw rejectedError(last);
@@ -164,6 +222,7 @@ export class Journey {
         // Without another key the next target comes before waiting for this one.
         return untried === 0 || this.#hasUnusedKey(target);
       case 'wait':
+        if (untried > 0) this.#chances.loading(target, verdict.afterMs);
         if (untried > 0 || !mayTry() || this.#waits.leftMs <= 0) return false;
         await this.#waits.wait(verdict.afterMs, this.#request.life.signal);
         return true;
@@ -190,7 +249,7 @@ export class Journey {
       const readyInMs = target.keys.readyInMs();
       if (readyInMs === null) return null;
       if (readyInMs > 0) {
-        if (untried > 0 || readyInMs > this.#waits.leftMs) {
+        if (untried > 0 || readyInMs > this.#waits.leftMs || this.#chances.isOtherSooner(readyInMs)) {
           this.#record.passedOver(target, `every key cools down, the first for ${readyInMs} ms`);
           return null;
         }
@@ -219,20 +278,16 @@ export class Journey {
     }
   }
 
-  async #attempt(
-    target: Target,
-    lease: Lease,
-    prepared: Prepared & { upstream: UpstreamTarget },
-  ): Promise<{ result: AttemptResult; call: Call }> {
+  async #attempt(target: Target, lease: Lease, prepared: Prepared): Promise<{ reading: Reading; call: Call }> {
     const { clock, client, limiter } = this.#parts;
     const call = this.#open(target, lease, prepared);
     let isIntended = false;
     try {
       await this.#record.intend(call.plan, this.#expectation.heldFor(target));
       isIntended = true;
-      const result = await makeAttempt(call.plan, client, clock);
-      for (const stated of result.stated) limiter.observe(keyScope(lease.key), stated);
-      return { result, call };
+      const { reading, stated } = await makeAttempt(call.plan, client, clock);
+      for (const limit of stated) limiter.observe(keyScope(lease.key), limit);
+      return { reading, call };
     } catch (error) {
       this.#parts.health.abandonProbe(target.id);
       if (isIntended) call.settle({ kind: 'abandoned', ...abandonmentOf(error) }, null);
@@ -242,7 +297,7 @@ export class Journey {
   }
 
   /** Takes the worst case out of the budget; what was leased is given back when it does not fit. */
-  #open(target: Target, lease: Lease, prepared: Prepared & { upstream: UpstreamTarget }): Call {
+  #open(target: Target, lease: Lease, prepared: Prepared): Call {
     const { clock, policy, budgets } = this.#parts;
     const { id } = this.#request.client;
     try {
@@ -271,20 +326,25 @@ export class Journey {
     }
   }
 
-  #failedAttempt(result: Extract<AttemptResult, { kind: 'failed' }>, call: Call): Verdict {
+  #failedAttempt(result: Extract<Reading, { kind: 'failed' }>, call: Call): Verdict {
     const { failure } = result;
     const { target, key } = call.plan;
     const verdict = target.adapter.classify?.(failure) ?? defaultVerdict(failure);
     target.keys.report(key.id, verdict, failure.message);
-    if (verdict.action === 'retry') this.#parts.health.record(target.id, { ok: false, firstByteMs: null });
+    if (verdict.action === 'retry') {
+      // One that is too slow to answer in time is at least so slow.
+      const firstByteMs = failure.kind === 'timeout' ? this.#parts.clock.now() - call.plan.sentAt : null;
+      this.#parts.health.record(target.id, { ok: false, firstByteMs });
+    }
     // Whoever says what is wrong with a request, or with a key, is alive.
     else this.#parts.health.proofOfLife(target.id);
     this.#failed.push({ failure, verdict });
+    if (isContextLength(failure)) this.#exceededWindow = Math.max(this.#exceededWindow, target.contextWindow ?? 0);
     call.settle({ kind: 'failed', failure, report: result.report }, result.firstByteAt, failure.message);
     return verdict;
   }
 
-  #deliver(result: Exclude<AttemptResult, { kind: 'failed' }>, call: Call): Promise<RoutedAnswer> | RoutedAnswer {
+  #deliver(result: Exclude<Reading, { kind: 'failed' }>, call: Call): Promise<RoutedAnswer> | RoutedAnswer {
     const { target, key, sentAt } = call.plan;
     const { health, limiter } = this.#parts;
     target.keys.report(key.id, 'ok');
@@ -310,12 +370,12 @@ export class Journey {
 
   /** A prompt that was too long for one target is not tried on a window that is no larger. */
   #withoutTooSmall(candidates: readonly Candidate[], index: number): readonly Candidate[] {
-    const last = this.#failed.at(-1)?.failure;
-    const window = candidates[index]?.target.contextWindow ?? null;
-    if (last === undefined || window === null || !isContextLength(last)) return candidates;
-    return candidates.filter(
-      ({ target }, at) => at <= index || (target.contextWindow ?? Number.POSITIVE_INFINITY) > window,
-    );
+    if (this.#exceededWindow === 0) return candidates;
+    return candidates.filter(({ target }, at) => at <= index || !this.#isTooSmall(target));
+  }
+
+  #isTooSmall({ contextWindow }: Target): boolean {
+    return contextWindow !== null && contextWindow <= this.#exceededWindow;
   }
 
   #exhausted(plan: Plan): WaybillError {

@@ -93,6 +93,7 @@ export class Record {
         region: target.region,
         heldNanoUsd,
         priceId: target.price?.id ?? null,
+        reservedTokens: plan.reservation.tokens,
       },
     });
     this.#intended = plan.attempt;

@@ -35,6 +35,8 @@ export interface AttemptIntent {
   /** The worst case in nano-USD; null when the price is unknown. */
   heldNanoUsd: NanoUsd | null;
   priceId: string | null;
+  /** What limits on tokens hold for the call; null when not known. */
+  reservedTokens: number | null;
 }
 
 /** How one upstream call ended. */

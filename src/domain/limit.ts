@@ -46,6 +46,10 @@ export interface WaitingAsk extends LimitAsk {
 export interface Reservation {
   /** The option that had room. */
   option: string;
+  /** Tokens taken: the estimate, or what it was settled to. */
+  readonly tokens: number;
+  /** The call is being sent only now: what was taken counts from here. */
+  sent(): void;
   /** Corrects the tokens taken; a null is unknown and changes nothing. A lower bound never gives back. */
   settle(tokens: number | null, isLowerBound: boolean): void;
   /** Ends concurrency. Safe to call twice. */
@@ -67,9 +71,19 @@ export interface Limiter {
   snapshot(scope: LimitScope): LimitSnapshot[];
   /** What the provider said is left, believed over our own count. */
   observe(scope: LimitScope, stated: StatedLimit): void;
+  /** Counts what was taken before this process began: oldest first, and before anything is reserved. */
+  restore(scope: LimitScope, taking: PastTaking): void;
   /** Requests waiting. */
   queueDepth(): number;
   close(): Promise<void>;
+}
+
+/** What one call, or many together, took of a scope's windows; concurrency is over. */
+export interface PastTaking {
+  /** Epoch milliseconds; of many together, the last. */
+  at: number;
+  requests: number;
+  tokens: number;
 }
 
 export interface LimitSnapshot {

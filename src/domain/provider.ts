@@ -70,6 +70,10 @@ export interface AnswerFault {
   type: string | null;
   param: string | null;
   message: string;
+  /** How long it asks to wait; absent where it does not say. */
+  retryAfterMs?: number | null;
+  /** How long a model that is loading says it takes; absent where it does not say. */
+  loadingMs?: number | null;
 }
 
 export type AnswerOutcome =

@@ -49,6 +49,8 @@ export interface Signals {
   cost: number | null;
   /** Decayed average of the time to first byte. */
   firstByteMs: number | null;
+  /** Decayed average of output tokens a second, for `:fastest`. */
+  outputPerSecond: number | null;
   /** Output price, for `:cheapest`. */
   outputRate: number | null;
 }
@@ -82,6 +84,11 @@ export interface Plan {
   /** In the order to try. Never empty: a plan without candidates is an error. */
   candidates: readonly Candidate[];
   excluded: readonly Exclusion[];
+  /**
+   * Targets whose breaker is open, the soonest first: each is probed before a request fails that has been tried on, or
+   * could have gone to, another.
+   */
+  lastResorts: readonly Target[];
 }
 
 /** What a client may use. Patterns are globs; an absent region is no constraint. */
@@ -134,13 +141,13 @@ export interface Router {
 
 /** What the breaker and the averages learn from each attempt. */
 export interface TargetHealth {
-  /** Counts a call as under way until the returned function is called. */
-  begin(targetId: string): () => void;
+  /** Counts a call as under way until the returned function is called, with the speed of its answer where it has one. */
+  begin(targetId: string): (outputPerSecond?: number) => void;
   /** Until an open breaker lets a probe through; 0 when it is closed. */
   retryInMs(targetId: string): number;
   isOpen(targetId: string): boolean;
-  /** Takes the one probe an open breaker lets through; false when it is not due or taken. */
-  tryProbe(targetId: string): boolean;
+  /** Takes the one probe an open breaker lets through; false when it is taken, or not due and not asked for `early`. */
+  tryProbe(targetId: string, early?: boolean): boolean;
   record(targetId: string, outcome: { ok: boolean; firstByteMs: number | null }): void;
   /** The target answered, if only to refuse: closes its breaker. The averages learn nothing from it. */
   proofOfLife(targetId: string): void;
@@ -152,6 +159,8 @@ export interface TargetHealth {
     state: 'closed' | 'open' | 'half-open';
     errorRate: number;
     firstByteMs: number | null;
+    /** Output tokens a second, from sending to the end. */
+    outputPerSecond: number | null;
     underWay: number;
   };
 }

@@ -15,6 +15,8 @@ export interface UpstreamCall {
   /** Between two parts of the answer. */
   idleMs: number;
   life: Lifeline;
+  /** Told when the request goes out: a connection may have to be made first. */
+  limits: { sent(): void };
   /** Removed from whatever the provider says. */
   secrets: readonly string[];
 }

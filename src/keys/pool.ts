@@ -45,6 +45,8 @@ class RotatingKeyPool implements KeyPool {
 
   candidates(used: ReadonlySet<string>): readonly ProviderKey[] {
     const now = this.#options.clock.now();
+    const [only] = this.#keys;
+    if (only !== undefined && this.#keys.length === 1) return this.#isReady(only.key.id, now) ? [only.key] : [];
     const fresh: RotatingKey[] = [];
     const again: ProviderKey[] = [];
     for (const entry of this.#keys) {

@@ -46,6 +46,11 @@ export function createLimiter(options: LimiterOptions): Limiter {
       turns.changed();
     },
 
+    restore(scope, taking) {
+      const now = turns.now();
+      turns.states.get(scope.id, now).restore(scope.settings, taking, now);
+    },
+
     queueDepth: () => turns.depth,
 
     async close() {

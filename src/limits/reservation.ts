@@ -9,11 +9,14 @@ export interface ReservationHome {
   changed(): void;
 }
 
+/** Less than this between taking and sending is within what windows hold a slot longer for. */
+const SENT_AT_ONCE_MS = 50;
+
 /** Room taken in every scope of one option. */
 export class HeldReservation implements Reservation {
   readonly #home: ReservationHome;
   readonly #taken: LimitOption;
-  readonly #at: number;
+  #at: number;
   #tokens: number;
   #isReleased = false;
 
@@ -28,6 +31,19 @@ export class HeldReservation implements Reservation {
 
   get option(): string {
     return this.#taken.option;
+  }
+
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  sent(): void {
+    const now = this.#home.now();
+    if (this.#isReleased || now - this.#at < SENT_AT_ONCE_MS) return;
+    for (const scope of this.#taken.scopes) {
+      this.#home.states.get(scope.id, now).move(scope.settings, this.#tokens, this.#at, now);
+    }
+    this.#at = now;
   }
 
   settle(tokens: number | null, isLowerBound: boolean): void {

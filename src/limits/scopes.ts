@@ -1,4 +1,4 @@
-import type { LimitSettings, LimitSnapshot, StatedLimit } from '../domain/limit.js';
+import type { LimitSettings, LimitSnapshot, PastTaking, StatedLimit } from '../domain/limit.js';
 import { RollingWindow } from './window.js';
 
 const MINUTE_MS = 60_000;
@@ -43,6 +43,12 @@ export function canEverFit(settings: LimitSettings, tokens: number): boolean {
   return true;
 }
 
+/** How far back these limits count, in milliseconds; 0 where none counts over time. */
+export function longestWindowMs(settings: LimitSettings): number {
+  const counted = WINDOW_KINDS.filter((kind) => kind.limit(settings) != null);
+  return Math.max(0, ...counted.map((kind) => kind.windowMs(settings)));
+}
+
 /**
  * The counters of one holder of limits. Settings come with each question, so a reload changes limits and keeps counts.
  * All instants are those of one clock that never goes back.
@@ -80,18 +86,14 @@ export class ScopeState {
 
   take(settings: LimitSettings, tokens: number, now: number): void {
     this.#running += 1;
-    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
-      const kind = WINDOW_KINDS[nth] as WindowKind;
-      if (kind.limit(settings) == null) continue;
-      let window = this.#windowAt(nth, settings);
-      if (window === null) {
-        window = new RollingWindow(kind.windowMs(settings));
-        this.#windows[nth] = window;
-      }
-      window.add(now, weightOf(kind, tokens));
-    }
+    this.#count(settings, 1, tokens, now);
     if (this.#stated.requests !== null) this.#stated.requests.remaining -= 1;
     if (this.#stated.tokens !== null) this.#stated.tokens.remaining -= tokens;
+  }
+
+  /** Counts what was taken before; what lies in the future, by a clock that was set back, as taken now. */
+  restore(settings: LimitSettings, { at, requests, tokens }: PastTaking, now: number): void {
+    this.#count(settings, requests, tokens, Math.min(at, now));
   }
 
   /** Corrects the tokens taken at `at` by `delta`; `settings` are those they were taken with. */
@@ -103,6 +105,19 @@ export class ScopeState {
   undo(settings: LimitSettings, tokens: number, at: number, now: number): void {
     this.#correct('requests', settings, -1, at, now);
     this.#correct('tokens', settings, -tokens, at, now);
+  }
+
+  /** What was taken at `at` counts from `now`: a provider that said in between what is left did not know of it. */
+  move(settings: LimitSettings, tokens: number, at: number, now: number): void {
+    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
+      const kind = WINDOW_KINDS[nth] as WindowKind;
+      const window = kind.limit(settings) == null ? null : this.#windowAt(nth, settings);
+      window?.move(at, now, weightOf(kind, tokens));
+    }
+    for (const kind of ['requests', 'tokens'] as const) {
+      const stated = this.#standing(kind, now);
+      if (stated !== null && at < stated.at) stated.remaining -= kind === 'requests' ? 1 : tokens;
+    }
   }
 
   release(): void {
@@ -144,6 +159,19 @@ export class ScopeState {
       return false;
     }
     return this.#windows.every((window) => window === null || window.used(now) === 0);
+  }
+
+  #count(settings: LimitSettings, requests: number, tokens: number, at: number): void {
+    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
+      const kind = WINDOW_KINDS[nth] as WindowKind;
+      if (kind.limit(settings) == null) continue;
+      let window = this.#windowAt(nth, settings);
+      if (window === null) {
+        window = new RollingWindow(kind.windowMs(settings));
+        this.#windows[nth] = window;
+      }
+      window.add(at, kind.kind === 'requests' ? requests : tokens);
+    }
   }
 
   #correct(which: 'requests' | 'tokens', settings: LimitSettings, delta: number, at: number, now: number): void {

@@ -92,6 +92,13 @@ export class RollingWindow {
     if (delta > 0 && at + this.windowMs > now) this.add(now, delta);
   }
 
+  /** What was taken at `at` is taken at `now` instead, which is not before any earlier instant. */
+  move(at: number, now: number, amount: number): void {
+    if (Math.floor(at / this.#sliceMs) === Math.floor(now / this.#sliceMs)) return;
+    this.correct(at, -amount, now);
+    this.add(now, amount);
+  }
+
   /** The first instant from `now` on at which no more than `ceiling` counts; Infinity when that is below zero. */
   fallsTo(ceiling: number, now: number): number {
     let left = this.used(now);

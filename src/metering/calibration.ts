@@ -38,6 +38,7 @@ const HOUR_MS = 3_600_000;
 export function createCalibration(options: { initial?: readonly LearnedModel[] } = {}): Calibration {
   const learned = new Map<string, LearnedModel>();
   const changed = new Set<string>();
+  let lastTouched: string | null = null;
   let errors = new Map<string, EstimateErrorCount>();
   for (const entry of options.initial ?? []) {
     if (isPlausible(entry.factor)) learned.set(keyOf(entry), { ...entry });
@@ -46,12 +47,14 @@ export function createCalibration(options: { initial?: readonly LearnedModel[] }
   /** The model's entry, put at the end: those at the front were not learned from for the longest time. */
   function touch(subject: ModelOf): LearnedModel {
     const key = keyOf(subject);
+    changed.add(key);
+    const known = learned.get(key);
+    if (known !== undefined && key === lastTouched) return known;
+    lastTouched = key;
     const { providerId, providerModel } = subject;
-    const none = { providerId, providerModel, factor: 1, weight: 0, averageOutput: null, outputs: 0 };
-    const entry = learned.get(key) ?? none;
+    const entry = known ?? { providerId, providerModel, factor: 1, weight: 0, averageOutput: null, outputs: 0 };
     learned.delete(key);
     learned.set(key, entry);
-    changed.add(key);
     if (learned.size > MAX_ENTRIES) forgetFirst(learned, changed);
     return entry;
   }

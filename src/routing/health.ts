@@ -13,12 +13,25 @@ interface TargetState {
   openUntil: number | null;
   probing: boolean;
   firstByteMs: number | null;
+  outputPerSecond: number | null;
   errorRate: number;
   underWay: number;
+  /** Which use of any target was the last of this one. */
+  touched: number;
+  /** When something was last learned of it, … */
+  learnedAt: number;
+  /** … and after how many attempts on all targets. */
+  learnedAfter: number;
 }
 
-/** How much the newest attempt counts in a decayed average. */
+/** How much the newest attempt counts in a decayed average, where the one before is fresh. */
 const DECAY = 0.2;
+
+/**
+ * What was learned of a target that is not used any more counts half after so long and so many attempts on others: a slow
+ * one is tried again, but never by more than a few in a hundred requests.
+ */
+const HALF_LIFE = { ms: 3_000, attempts: 20 };
 
 /** With an entry that lists no models, callers choose the names of targets: more than this many are not kept. */
 const MAX_STATES = 10_000;
@@ -35,13 +48,14 @@ export function createTargetHealth({
   settings: () => BreakerSettings;
 }): TargetHealth {
   const states = new Map<string, TargetState>();
+  let touches = 0;
+  let attempts = 0;
 
   function stateOf(id: string): TargetState {
     const known = states.get(id);
+    touches += 1;
     if (known !== undefined) {
-      // A Map keeps the order of insertion: the oldest untouched stands first.
-      states.delete(id);
-      states.set(id, known);
+      known.touched = touches;
       return known;
     }
     if (states.size >= MAX_STATES) forgetOldestIdle();
@@ -50,19 +64,32 @@ export function createTargetHealth({
       openUntil: null,
       probing: false,
       firstByteMs: null,
+      outputPerSecond: null,
       errorRate: 0,
       underWay: 0,
+      touched: touches,
+      learnedAt: clock.now(),
+      learnedAfter: attempts,
     };
     states.set(id, state);
     return state;
   }
 
   function forgetOldestIdle(): void {
-    for (const [id, { underWay }] of states) {
-      if (underWay > 0) continue;
-      states.delete(id);
-      return;
+    let oldest: string | null = null;
+    let oldestTouch = Number.POSITIVE_INFINITY;
+    for (const [id, { underWay, touched }] of states) {
+      if (underWay > 0 || touched >= oldestTouch) continue;
+      oldest = id;
+      oldestTouch = touched;
     }
+    if (oldest !== null) states.delete(oldest);
+  }
+
+  /** What is left of an old figure, from 1 to 0. */
+  function freshness({ learnedAt, learnedAfter }: TargetState): number {
+    const halves = Math.min((clock.now() - learnedAt) / HALF_LIFE.ms, (attempts - learnedAfter) / HALF_LIFE.attempts);
+    return 0.5 ** Math.max(0, halves);
   }
 
   function close(state: TargetState): void {
@@ -76,10 +103,13 @@ export function createTargetHealth({
       const state = stateOf(id);
       state.underWay += 1;
       let ended = false;
-      return () => {
+      return (outputPerSecond) => {
         if (ended) return;
         ended = true;
         state.underWay -= 1;
+        if (outputPerSecond === undefined) return;
+        const before = state.outputPerSecond ?? outputPerSecond;
+        state.outputPerSecond = before + DECAY * (outputPerSecond - before);
       };
     },
     retryInMs(id) {
@@ -91,10 +121,10 @@ export function createTargetHealth({
       if (state === undefined || state.openUntil === null) return false;
       return clock.now() < state.openUntil;
     },
-    tryProbe(id) {
+    tryProbe(id, early = false) {
       const state = states.get(id);
       if (state === undefined || state.openUntil === null) return true;
-      if (clock.now() < state.openUntil) return false;
+      if (clock.now() < state.openUntil && (!early || state.probing)) return false;
       state.probing = true;
       state.openUntil = clock.now() + settings().openMs;
       return true;
@@ -102,11 +132,15 @@ export function createTargetHealth({
     record(id, { ok, firstByteMs }) {
       const state = stateOf(id);
       const now = clock.now();
-      state.errorRate += DECAY * ((ok ? 0 : 1) - state.errorRate);
+      const share = Math.max(DECAY, 1 - freshness(state));
+      state.errorRate += share * ((ok ? 0 : 1) - state.errorRate);
       if (firstByteMs !== null) {
         state.firstByteMs =
-          state.firstByteMs === null ? firstByteMs : state.firstByteMs + DECAY * (firstByteMs - state.firstByteMs);
+          state.firstByteMs === null ? firstByteMs : state.firstByteMs + share * (firstByteMs - state.firstByteMs);
       }
+      attempts += 1;
+      state.learnedAt = now;
+      state.learnedAfter = attempts;
       if (ok) {
         close(state);
         return;
@@ -137,9 +171,19 @@ export function createTargetHealth({
     },
     snapshot(id) {
       const state = states.get(id);
-      if (state === undefined) return { state: 'closed', errorRate: 0, firstByteMs: null, underWay: 0 };
+      if (state === undefined) {
+        return { state: 'closed', errorRate: 0, firstByteMs: null, outputPerSecond: null, underWay: 0 };
+      }
       const open = state.openUntil === null ? 'closed' : clock.now() >= state.openUntil ? 'half-open' : 'open';
-      return { state: open, errorRate: state.errorRate, firstByteMs: state.firstByteMs, underWay: state.underWay };
+      // While one is under way to find out, the others go by what is known.
+      const left = state.underWay > 0 ? 1 : freshness(state);
+      return {
+        state: open,
+        errorRate: state.errorRate * left,
+        firstByteMs: state.firstByteMs === null ? null : state.firstByteMs * left,
+        outputPerSecond: state.outputPerSecond === null ? null : state.outputPerSecond / left,
+        underWay: state.underWay,
+      };
     },
   };
 }

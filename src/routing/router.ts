@@ -18,6 +18,7 @@ import type { Meaning, NameResolver, Preference, Resolution } from './resolve.js
 import { whyNotAllowed } from './resolve.js';
 import {
   cheapestOutput,
+  fastestOutput,
   type HybridWeights,
   hybrid,
   hybridParts,
@@ -44,6 +45,8 @@ export interface RouterParts {
   offered: (providerId: string, model: string) => Target | null;
   /** True when a key of the target is free and has room for so many tokens now. */
   hasRoom: (target: Target, tokens: number) => boolean;
+  /** Output tokens a request is expected to get from a target: within its bound, or what the model usually writes. */
+  expectedOutput: (target: Target, ask: RouteAsk) => number;
   /** The used share of a target's limits at the key with most room; null where it has none. */
   used: (target: Target) => { reqRatio: number | null; tokenRatio: number | null };
   random: Random;
@@ -60,7 +63,7 @@ const STRATEGIES: Record<Exclude<RouterSettings['algorithm'], 'hybrid'>, Strateg
 const PREFERENCES: Record<Exclude<Preference, 'none'>, Strategy> = {
   preferred: inOrder,
   cheapest: cheapestOutput,
-  fastest: lowestLatency,
+  fastest: fastestOutput,
 };
 
 /** What a plan is made of, or why there is none. */
@@ -101,7 +104,7 @@ export function createRouter(parts: RouterParts): Router {
 
   function forecast(ask: RouteAsk): Forecast {
     const seen: Chance = { turnOf: (name) => turns.get(name) ?? 0, random: draws.look() };
-    const { candidates, excluded, refusal, ordered, isByPolicy } = draft(ask, seen);
+    const { candidates, excluded, lastResorts, refusal, ordered, isByPolicy } = draft(ask, seen);
     const judged = ordered.flatMap(({ signals }) => signals ?? []);
     const parted = algorithm === 'hybrid' && isByPolicy ? hybridParts(hybridWeights, judged) : [];
     return {
@@ -114,6 +117,7 @@ export function createRouter(parts: RouterParts): Router {
         };
       }),
       excluded,
+      lastResorts,
       refusal,
     };
   }
@@ -133,12 +137,21 @@ export function createRouter(parts: RouterParts): Router {
     for (const target of fallbacks) {
       if (isAlive(target, excluded)) ordered.push({ target, score: null, reason: 'fallback', signals: null });
     }
-    if (ordered.length === 0) {
-      const targets = [...fit.map((meaning) => meaning.target), ...fallbacks];
-      return refused(noneAlive(targets, parts.health), excluded);
+    const isByPolicy = resolution.preference === 'none';
+    const all = [...fit.map(({ target }) => target), ...fallbacks];
+    const open = all.filter(isOpen);
+    if (ordered.length === 1 && open.length === 0) {
+      return { candidates: ordered, excluded, lastResorts: [], refusal: null, ordered, isByPolicy };
     }
-    const candidates = ordered.length === 1 ? ordered : bounded(roomFirst(unique(ordered), ask), excluded);
-    return { candidates, excluded, refusal: null, ordered, isByPolicy: resolution.preference === 'none' };
+    // Where there is nothing else, what failed is left alone; among several, one may be well again.
+    if (ordered.length === 0 && new Set(open).size < 2) return refused(noneAlive(all, parts.health), excluded);
+    const resorts = open
+      .sort((one, other) => retryInMs(one) - retryInMs(other))
+      .map((target) => ({ target, score: null, reason: 'last resort', signals: null }));
+    const inReach = bounded(unique([...roomFirst(unique(ordered), ask), ...resorts]), excluded);
+    const lastResorts = inReach.filter(({ target }) => open.includes(target)).map(({ target }) => target);
+    const candidates = inReach.filter(({ target }) => ordered.length === 0 || !open.includes(target));
+    return { candidates, excluded, lastResorts, refusal: null, ordered, isByPolicy };
   }
 
   function permit(
@@ -177,6 +190,14 @@ export function createRouter(parts: RouterParts): Router {
     return reason === null;
   }
 
+  function isOpen(target: Target): boolean {
+    return target.keys.readyInMs() !== null && parts.health.isOpen(target.id);
+  }
+
+  function retryInMs(target: Target): number {
+    return parts.health.retryInMs(target.id);
+  }
+
   function order(
     meanings: readonly Meaning[],
     preference: Preference,
@@ -211,7 +232,7 @@ export function createRouter(parts: RouterParts): Router {
 
   function signalsOf({ target, weight }: Meaning, ask: RouteAsk): Signals {
     const health = parts.health.snapshot(target.id);
-    const counts = { ...noCounts(), input: ask.inputTokens, output: ask.outputTokens ?? 0 };
+    const counts = { ...noCounts(), input: ask.inputTokens, output: parts.expectedOutput(target, ask) };
     const cost = costOf(counts, target.price);
     return {
       weight,
@@ -220,6 +241,7 @@ export function createRouter(parts: RouterParts): Router {
       errorRate: health.errorRate,
       cost: cost.known ? Number(cost.nanoUsd) : null,
       firstByteMs: health.firstByteMs,
+      outputPerSecond: health.outputPerSecond,
       outputRate: target.price?.rates.output === undefined ? null : Number(target.price.rates.output),
     };
   }
@@ -259,7 +281,7 @@ function unique(candidates: readonly Candidate[]): Candidate[] {
 }
 
 function refused(refusal: WaybillError, excluded: Exclusion[]): Draft {
-  return { candidates: [], excluded, refusal, ordered: [], isByPolicy: false };
+  return { candidates: [], excluded, lastResorts: [], refusal, ordered: [], isByPolicy: false };
 }
 
 function notAllowed(ask: RouteAsk, excluded: readonly Exclusion[]): WaybillError {

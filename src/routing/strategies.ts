@@ -105,6 +105,11 @@ export function hybridParts(weights: HybridWeights, signals: readonly Signals[])
 /** As the file has them. */
 export const inOrder: Strategy = (signals) => signals.map((_, index) => ({ index, score: null }));
 
+/** Most output tokens a second, as measured; what was not measured comes first, so that it is. */
+export const fastestOutput: Strategy = (signals, turn, random) => {
+  return ranked(roundRobin(signals, turn, random), (index) => -(signals[index]?.outputPerSecond ?? Infinity));
+};
+
 /** Lowest output price; unknown prices come last. */
 export const cheapestOutput: Strategy = (signals) => {
   return ranked(

@@ -55,7 +55,8 @@ export function failureFromStatus(answer: {
     param: cleaned(info.param, secrets),
     type: cleaned(info.type ?? info.errorType, secrets),
     message: scrub(message, secrets),
-    retryAfterMs: readRetryAfter(WAITING_STATUS.has(status) ? headers : withoutResets(headers), answer.now),
+    retryAfterMs:
+      readRetryAfter(WAITING_STATUS.has(status) ? headers : withoutResets(headers), answer.now) ?? info.retryAfterMs,
     loadingMs: status === 503 ? info.estimatedTimeMs : null,
     shouldRetry: toBoolean(headers['x-should-retry']),
     sent: true,
@@ -119,7 +120,7 @@ function messageOf(error: unknown): string {
 
 function withoutResets(headers: HeaderFields): HeaderFields {
   const kept: HeaderFields = {};
-  for (const name of ['retry-after', 'retry-after-ms']) {
+  for (const name of ['retry-after', 'retry-after-ms', 'x-ms-retry-after-ms']) {
     const value = headers[name];
     if (value !== undefined) kept[name] = value;
   }

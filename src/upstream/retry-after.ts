@@ -1,25 +1,31 @@
 import type { StatedLimit } from '../domain/limit.js';
 import type { HeaderFields } from '../domain/provider.js';
+import { parseSpan } from '../wire/duration.js';
 
 /** Numbers above these are instants, not waits. */
 const EPOCH_SECONDS_FROM = 1e9;
 const EPOCH_MS_FROM = 1e11;
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `x-ratelimit-reset-requests`, `x-ratelimit-reset-tokens-minute`, `x-ratelimit-reset`, `ratelimit-reset`. */
 const RESET = /^(x-)?ratelimit-reset(-.*)?$/;
 const REMAINING = /^(x-)?ratelimit-remaining-(requests|tokens)(-.*)?$/;
-/** Anthropic's order: `anthropic-ratelimit-requests-remaining`. */
+/** Anthropic's order: `anthropic-ratelimit-requests-remaining`. Source: docs.claude.com, "Rate limits". */
 const ANTHROPIC_REMAINING = /^anthropic-ratelimit-(requests|tokens)-remaining$/;
+const ANTHROPIC_RESET = /^anthropic-ratelimit-(requests|tokens|input-tokens|output-tokens)-reset$/;
+/** `retry-after-ms` is Azure's and OpenAI's, the other that of other services of Azure's. */
+const WAIT_MS = ['retry-after-ms', 'x-ms-retry-after-ms'];
 
 /**
  * How long an error asks to wait, in milliseconds: `retry-after-ms`, then `Retry-After` (seconds or a date, RFC 9110
- * section 10.2.3), then the resets of those `x-ratelimit-*` limits that are used up. Null when nothing was asked.
+ * section 10.2.3), then the resets of those limits that are used up: `x-ratelimit-*`, `anthropic-ratelimit-*`, and
+ * `RateLimit` as Hugging Face's Hub sends it. Null when nothing was asked.
  * Header names are in lower case; `now` is in epoch milliseconds.
  */
 export function readRetryAfter(headers: HeaderFields, now: number): number | null {
-  const ms = plainNumber(headers['retry-after-ms']);
-  if (ms !== null) return Math.ceil(ms);
+  for (const name of WAIT_MS) {
+    const ms = plainNumber(headers[name]);
+    if (ms !== null) return Math.ceil(ms);
+  }
   const asked = headers['retry-after'];
   const wait = asked === undefined ? null : parseWait(asked, now);
   return wait ?? exhaustedReset(headers, now);
@@ -29,12 +35,24 @@ export function readRetryAfter(headers: HeaderFields, now: number): number | nul
 function exhaustedReset(headers: HeaderFields, now: number): number | null {
   let longest: number | null = null;
   for (const [name, value] of Object.entries(headers)) {
-    const match = RESET.exec(name);
-    if (match === null) continue;
+    if (!RESET.test(name) && !ANTHROPIC_RESET.test(name)) continue;
     const remaining = plainNumber(headers[name.replace('-reset', '-remaining')]);
     if (remaining !== null && remaining > 0) continue;
     const wait = parseWait(value, now);
     if (wait !== null && (longest === null || wait > longest)) longest = wait;
+  }
+  return longest ?? usedUpQuota(headers['ratelimit']);
+}
+
+/**
+ * `"api";r=0;t=55`: what remains, and seconds until it is whole again. Sources: huggingface.co/docs/hub/rate-limits,
+ * draft-ietf-httpapi-ratelimit-headers.
+ */
+function usedUpQuota(field: string | undefined): number | null {
+  let longest: number | null = null;
+  for (const item of (field ?? '').slice(0, 1_000).split(',')) {
+    const seconds = /;\s*r=0(?:;|\s|$)/.test(item) ? /;\s*t=(\d{1,9})(?:;|\s|$)/.exec(item)?.[1] : undefined;
+    if (seconds !== undefined) longest = Math.max(longest ?? 0, Number(seconds) * 1_000);
   }
   return longest;
 }
@@ -73,17 +91,10 @@ export function parseWait(text: string, now: number): number | null {
   if (span !== null) return span;
   // `Date.parse` reads much that is no date (`-1`, `1 apple`): only what begins like one is given to it.
   if (!/^(\d{4}-\d{2}-\d{2}|[A-Z][a-z]{2})/.test(trimmed)) return null;
-  const instant = Date.parse(trimmed);
+  // The oldest form of an HTTP date (asctime's) names no zone, and means GMT.
+  const isAsctime = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/.test(trimmed);
+  const instant = Date.parse(isAsctime ? `${trimmed} GMT` : trimmed);
   return Number.isNaN(instant) ? null : untilMs(instant, now);
-}
-
-function parseSpan(text: string): number | null {
-  if (!/^(\d+(\.\d+)?(ms|[smhd]))+$/.test(text)) return null;
-  let sum = 0;
-  for (const [, figure, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)) {
-    sum += Number(figure) * (UNIT_MS[unit as string] as number);
-  }
-  return Math.ceil(sum);
 }
 
 function untilMs(instant: number, now: number): number {

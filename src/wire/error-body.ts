@@ -1,4 +1,5 @@
 import type { JsonObject } from '../domain/task.js';
+import { parseSpan } from './duration.js';
 
 /** The longest message that is passed on. */
 export const MAX_MESSAGE_LENGTH = 2000;
@@ -21,6 +22,8 @@ export interface ErrorInfo {
   status: number | null;
   /** How long a model is expected to load: Hugging Face's `estimated_time`, which is in seconds. */
   estimatedTimeMs: number | null;
+  /** How long it asks to wait: Google's `RetryInfo` among its details. */
+  retryAfterMs: number | null;
 }
 
 /**
@@ -87,6 +90,7 @@ function readObject(value: JsonObject, nesting: number): ErrorInfo {
     errorType: inner.errorType ?? nonEmpty(value['error_type']),
     status: inner.status ?? statusOf(value),
     estimatedTimeMs: inner.estimatedTimeMs ?? secondsToMs(value['estimated_time']),
+    retryAfterMs: inner.retryAfterMs ?? retryInfoOf(value['details']),
   };
 }
 
@@ -147,6 +151,17 @@ function secondsToMs(value: unknown): number | null {
   return Math.ceil(seconds * 1000);
 }
 
+/** `{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}`. Source: google/rpc/error_details.proto. */
+function retryInfoOf(details: unknown): number | null {
+  if (!Array.isArray(details)) return null;
+  for (const detail of details.slice(0, 20)) {
+    if (!isObject(detail) || !String(detail['@type']).endsWith('/google.rpc.RetryInfo')) continue;
+    const delay = detail['retryDelay'];
+    return typeof delay === 'string' ? parseSpan(delay) : null;
+  }
+  return null;
+}
+
 function htmlText(page: string): string {
   // What a page says for itself stands at its top; patterns over all of a hostile one could take long.
   const html = page.slice(0, MAX_HTML_LENGTH);
@@ -182,5 +197,14 @@ function isObject(value: unknown): value is JsonObject {
 }
 
 function nothing(): ErrorInfo {
-  return { message: '', type: null, code: null, param: null, errorType: null, status: null, estimatedTimeMs: null };
+  return {
+    message: '',
+    type: null,
+    code: null,
+    param: null,
+    errorType: null,
+    status: null,
+    estimatedTimeMs: null,
+    retryAfterMs: null,
+  };
 }

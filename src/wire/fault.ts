@@ -47,6 +47,8 @@ export function statusFault(value: unknown): AnswerFault {
     type: info.type ?? info.errorType,
     param: info.param,
     message: info.message || 'the provider reported an error and said no more',
+    retryAfterMs: info.retryAfterMs,
+    loadingMs: info.estimatedTimeMs,
   };
 }
 
@@ -64,8 +66,8 @@ export function failureFromFault(fault: AnswerFault, secrets: readonly string[])
     param: cleaned(fault.param, secrets),
     type: cleaned(fault.type, secrets),
     message: scrub(fault.message, secrets),
-    retryAfterMs: null,
-    loadingMs: null,
+    retryAfterMs: fault.retryAfterMs ?? null,
+    loadingMs: fault.status === 503 ? (fault.loadingMs ?? null) : null,
     shouldRetry: null,
     sent: true,
   };

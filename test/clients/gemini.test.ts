@@ -45,7 +45,9 @@ function failure(code: number, status: string, message: string, details: object[
 
 const FAILURES: Record<string, UpstreamStep> = {
   refused: failure(400, 'INVALID_ARGUMENT', 'API key not valid. Please pass a valid API key.'),
-  limited: failure(429, 'RESOURCE_EXHAUSTED', 'You exceeded your current quota.'),
+  limited: failure(429, 'RESOURCE_EXHAUSTED', 'You exceeded your current quota.', [
+    { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '34.07s' },
+  ]),
   rejecting: failure(400, 'INVALID_ARGUMENT', 'Invalid value at generation_config.'),
   unknown: failure(404, 'NOT_FOUND', 'models/unknown is not found for API version v1beta.'),
   overloaded: failure(503, 'UNAVAILABLE', 'The model is overloaded.'),
@@ -314,7 +316,7 @@ describe('embeddings', () => {
 describe('errors', () => {
   it.each([
     ['refused', 502, 'upstream_credentials_exhausted', 1],
-    ['limited', 429, 'upstream_rate_limited', null],
+    ['limited', 429, 'upstream_rate_limited', 1],
     ['rejecting', 400, 'INVALID_ARGUMENT', 1],
     ['unknown', 404, 'NOT_FOUND', 1],
     ['overloaded', 503, 'no_target_available', 2],
@@ -322,7 +324,15 @@ describe('errors', () => {
   ])('%s: %i %s', async (model, status, code, calls) => {
     const asking = client.chat.completions.create({ model, messages: [hello] });
     await expect(asking).rejects.toMatchObject({ status, code });
-    if (calls !== null) expect(sentTo(model)).toHaveLength(calls);
+    expect(sentTo(model)).toHaveLength(calls);
+  });
+
+  it('a limit says how long to wait, as Google says it', async () => {
+    const asking = client.chat.completions.create({ model: 'limited', messages: [hello] });
+    const error = (await asking.catch((reason: unknown) => reason)) as InstanceType<typeof OpenAI.APIError>;
+    const wait = Number(error.headers?.get('retry-after-ms'));
+    expect(wait).toBeGreaterThan(10_000);
+    expect(wait).toBeLessThanOrEqual(34_070);
   });
 
   it('what Gemini cannot do is refused, and nothing is sent', async () => {

@@ -45,6 +45,7 @@ export function anAttempt(overrides: Partial<AttemptIntent> & { inferenceId: str
     region: null,
     heldNanoUsd: 9_000n,
     priceId: 'price-1',
+    reservedTokens: 40,
     ...overrides,
   };
 }

@@ -30,6 +30,7 @@ afterEach(async () => {
   await daemon.stop();
   upstream.requests.length = 0;
   spare.requests.length = 0;
+  spare.setScript([answer('from the spare')]);
 });
 afterAll(async () => {
   await upstream?.close();
@@ -121,6 +122,32 @@ describe('credentials', () => {
       expect(body.error).toMatchObject({ type: 'upstream_error', code: 'upstream_credentials_exhausted' });
       expect(upstream.requests).toHaveLength(asked);
     }
+  });
+});
+
+describe('where no target is ready', () => {
+  it('waits for the one that is ready first, whichever was tried last', async () => {
+    await start([provider('a', upstream.url), provider('b', spare.url)], {
+      policy: { algorithm: 'round_robin', retry: { max_attempts: 4, interval: '1ms', max_wait: '30s' } },
+    });
+    spare.setScript([failure(429, undefined, { 'retry-after': '25' })]);
+    const { response } = await ask([failure(429, undefined, { 'retry-after-ms': '300' }), answer()]);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('x-waybill-provider')).toBe('a');
+    expect((upstream.requests[1]?.time ?? 0) - (upstream.requests[0]?.time ?? 0)).toBeGreaterThanOrEqual(290);
+    expect(spare.requests).toHaveLength(1);
+  });
+
+  it('comes back to a model that was loading when the others failed', async () => {
+    await start([provider('a', upstream.url), provider('b', spare.url)], {
+      policy: { algorithm: 'round_robin', retry: { max_attempts: 4, interval: '1ms', max_wait: '30s' } },
+    });
+    spare.setScript([failure(401)]);
+    const loading = failure(503, { error: 'Model m is currently loading', estimated_time: 0.3 });
+    const { response } = await ask([loading, answer()]);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('x-waybill-provider')).toBe('a');
+    expect((upstream.requests[1]?.time ?? 0) - (upstream.requests[0]?.time ?? 0)).toBeGreaterThanOrEqual(290);
   });
 });
 
@@ -217,6 +244,24 @@ describe('server errors', () => {
     await new Promise((resolve) => setTimeout(resolve, 320));
     for (let i = 0; i < 4; i += 1) expect((await ask([answer()])).response.status).toBe(200);
     expect(upstream.requests.length).toBeGreaterThan(failed);
+  });
+
+  it('probes a target that is left alone before a request fails, and lets others wait for what comes of it', async () => {
+    await start([provider('a', upstream.url), provider('b', spare.url)], {
+      policy: {
+        algorithm: 'round_robin',
+        retry: { max_attempts: 3, interval: '200ms', max_wait: '5s' },
+        cooldown: { failures: 1, window: '10s', open: '60s' },
+      },
+    });
+    spare.setScript([failure(500)]);
+    expect((await ask([failure(500)])).response.status).toBe(503);
+    upstream.setScript([{ ...answer(), delayMs: 30 }]);
+    const asked = await Promise.all(Array.from({ length: 8 }, () => daemon.post('/v1/chat/completions', chatBody())));
+    expect(asked.map((response) => response.status)).toEqual(Array.from({ length: 8 }, () => 200));
+    expect(asked.map((response) => response.headers.get('x-waybill-provider'))).toEqual(
+      Array.from({ length: 8 }, () => 'a'),
+    );
   });
 });
 

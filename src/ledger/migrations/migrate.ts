@@ -6,9 +6,18 @@ import { idempotentAnswers } from './0003-idempotent-answers.js';
 import { rollups } from './0004-rollups.js';
 import { calibration } from './0005-calibration.js';
 import { unpriced } from './0006-unpriced.js';
+import { reservedTokens } from './0007-reserved-tokens.js';
 
 /** In order; a migration's number is its place, from 1. What was released is never changed, only followed. */
-const MIGRATIONS: readonly string[] = [requestsAndAttempts, chain, idempotentAnswers, rollups, calibration, unpriced];
+const MIGRATIONS: readonly string[] = [
+  requestsAndAttempts,
+  chain,
+  idempotentAnswers,
+  rollups,
+  calibration,
+  unpriced,
+  reservedTokens,
+];
 
 /** The schema this program writes, as `PRAGMA user_version` keeps it. */
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -171,6 +171,7 @@ export class BatchWriter {
       open.region,
       held,
       intent.priceId,
+      intent.reservedTokens,
     );
     if (changes === 1) {
       // Its end has been told and added up: a call that came after it would be seen by nobody.

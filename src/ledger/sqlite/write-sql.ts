@@ -31,8 +31,8 @@ export const WRITE_SQL = {
 
   insertAttempt: `
     INSERT INTO attempts (request_id, attempt, sent_at, provider, provider_model, key, region, outcome, held_nano_usd,
-      price_id)
-    VALUES (?, ?, ?, ?, ?, ?, ?, 'in_flight', ?, ?) ON CONFLICT (request_id, attempt) DO NOTHING`,
+      price_id, reserved_tokens)
+    VALUES (?, ?, ?, ?, ?, ?, ?, 'in_flight', ?, ?, ?) ON CONFLICT (request_id, attempt) DO NOTHING`,
 
   countAttempt: 'UPDATE requests SET attempts = max(attempts, ?) WHERE id = ?',
 

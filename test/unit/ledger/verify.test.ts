@@ -244,6 +244,7 @@ describe('verification of a ledger', () => {
     for (const name of others) {
       if (!['processes', 'prices', 'requests', 'attempts'].includes(name)) db.exec(`DROP TABLE ${name}`);
     }
+    db.exec('ALTER TABLE attempts DROP COLUMN reserved_tokens; DROP INDEX attempts_uncertain');
     db.close();
     expect(migrateLedgerFile(path)).toEqual({ from: 1, to: SCHEMA_VERSION });
     expect(problems()).toEqual([]);

@@ -22,6 +22,36 @@ async function refusal(promise: Promise<unknown>): Promise<LimitWaitError> {
   return error as LimitWaitError;
 }
 
+describe('a call that goes out later than its room was taken', () => {
+  it('counts from when it goes out', async () => {
+    const { clock, limiter } = aLimiter();
+    const scope = { id: 'key', settings: { reqPerMin: 1, tokensPerMin: 100 } };
+    const ask = anAsk({ options: [{ option: 'key', scopes: [scope] }], tokens: 60 });
+    const reservation = limiter.tryReserve(ask);
+    await clock.advance(4_000);
+    reservation?.sent();
+    reservation?.settle(30, false);
+    reservation?.release();
+    expect(limiter.snapshot(scope).map(({ remaining }) => remaining)).toEqual([0, 70]);
+    await clock.advance(MINUTE - 1);
+    expect(limiter.tryReserve(ask)).toBeNull();
+    expect(limiter.snapshot(scope).map(({ remaining }) => remaining)).toEqual([0, 70]);
+    await clock.advance(1_000);
+    expect(limiter.snapshot(scope).map(({ remaining }) => remaining)).toEqual([1, 100]);
+  });
+
+  it('is not among what the provider said is left before it did', async () => {
+    const { clock, limiter } = aLimiter();
+    const scope = { id: 'key', settings: { reqPerMin: 10 } };
+    const reservation = limiter.tryReserve(anAsk({ options: [{ option: 'key', scopes: [scope] }] }));
+    await clock.advance(1_000);
+    limiter.observe(scope, { kind: 'requests', remaining: 5, resetMs: 30_000 });
+    await clock.advance(1_000);
+    reservation?.sent();
+    expect(limiter.snapshot(scope)[0]?.remaining).toBe(4);
+  });
+});
+
 describe('room now', () => {
   it('is given by the first option that has it, in the order of the ask', () => {
     const { limiter } = aLimiter();

@@ -47,6 +47,7 @@ function aRouter(algorithm: RouterSettings['algorithm'], known: readonly Known[]
       new Map([['nick', fast]]),
     ),
     health,
+    expectedOutput: (_, { outputTokens }) => outputTokens ?? 0,
     settings: {
       algorithm,
       hybridWeights: WEIGHTS,
@@ -127,9 +128,9 @@ describe('a forecast', () => {
     const router = aRouter('hybrid', [], 1);
     expect(() => router.forecast(anAsk('m'))).toThrow(expect.objectContaining({ code: 'model_not_found' }));
     const known = { weight: 1, rate: null, firstByteMs: null, failures: 2, underWay: 0, isFull: false, used: null };
-    expect(aRouter('hybrid', [known, known], 1).forecast(anAsk('m'))).toMatchObject({
+    expect(aRouter('hybrid', [known], 1).forecast(anAsk('m'))).toMatchObject({
       candidates: [],
-      excluded: [{ provider: 'p0' }, { provider: 'p1' }],
+      excluded: [{ provider: 'p0' }],
       refusal: { code: 'no_target_available' },
     });
   });

@@ -79,7 +79,7 @@ describe('the breaker', () => {
     await clock.advance(60_000);
     expect(health.tryProbe('t')).toBe(true);
     health.proofOfLife('t');
-    expect(health.snapshot('t')).toEqual({ state: 'closed', errorRate, firstByteMs: null, underWay: 0 });
+    expect(health.snapshot('t')).toMatchObject({ state: 'closed', errorRate, firstByteMs: null, underWay: 0 });
     health.record('t', FAILED);
     health.record('t', FAILED);
     expect(health.isOpen('t')).toBe(false);
@@ -101,6 +101,21 @@ describe('the breaker', () => {
   });
 });
 
+describe('an early probe', () => {
+  it('is one at a time, and closes the breaker when it is answered', () => {
+    const { health } = aHealth();
+    for (let i = 0; i < 3; i += 1) health.record('t', FAILED);
+    expect(health.tryProbe('t')).toBe(false);
+    expect(health.tryProbe('t', true)).toBe(true);
+    expect(health.tryProbe('t', true)).toBe(false);
+    health.record('t', FAILED);
+    expect(health.isOpen('t')).toBe(true);
+    expect(health.tryProbe('t', true)).toBe(true);
+    health.record('t', OK);
+    expect(health.isOpen('t')).toBe(false);
+  });
+});
+
 describe('what is kept', () => {
   it('ends with the 10,000 targets touched last, and those with a call under way', () => {
     const { health } = aHealth();
@@ -119,7 +134,13 @@ describe('what is kept', () => {
 
 describe('what is learned', () => {
   it('nothing is known before the first attempt', () => {
-    expect(aHealth().health.snapshot('t')).toEqual({ state: 'closed', errorRate: 0, firstByteMs: null, underWay: 0 });
+    expect(aHealth().health.snapshot('t')).toMatchObject({
+      state: 'closed',
+      errorRate: 0,
+      firstByteMs: null,
+      outputPerSecond: null,
+      underWay: 0,
+    });
   });
 
   it('the time to the first byte is a decayed average, which failures do not touch', () => {
@@ -133,6 +154,27 @@ describe('what is learned', () => {
     expect(health.snapshot('t').errorRate).toBeCloseTo(0.2);
     for (let i = 0; i < 50; i += 1) health.record('t', OK);
     expect(health.snapshot('t').errorRate).toBeLessThan(0.001);
+  });
+
+  it('what was learned of a target that is left aside fades, with time and attempts on others', async () => {
+    const { health, clock } = aHealth();
+    health.record('slow', { ok: true, firstByteMs: 800 });
+    await clock.advance(60_000);
+    // Nobody else was asked: nothing is known better.
+    expect(health.snapshot('slow').firstByteMs).toBe(800);
+    for (let i = 0; i < 60; i += 1) health.record('fast', { ok: true, firstByteMs: 10 });
+    expect(health.snapshot('slow').firstByteMs).toBeCloseTo(100);
+    // The others do not follow the one that finds out.
+    const end = health.begin('slow');
+    expect(health.snapshot('slow').firstByteMs).toBe(800);
+    end();
+    // What it says then counts for more than what is long past.
+    health.record('slow', { ok: true, firstByteMs: 20 });
+    expect(health.snapshot('slow').firstByteMs).toBeCloseTo(20 + 780 / 8);
+    for (let i = 0; i < 1_000; i += 1) health.record('fast', { ok: true, firstByteMs: 10 });
+    expect(health.snapshot('slow').firstByteMs).toBeCloseTo(20 + 780 / 8);
+    await clock.advance(3_000);
+    expect(health.snapshot('slow').firstByteMs).toBeCloseTo((20 + 780 / 8) / 2);
   });
 
   it('what is under way is counted once, however often its end is told', () => {
@@ -154,6 +196,12 @@ it('what is known of targets that are gone is dropped, and a call under way ends
   health.record('stays:m', FAILED);
   health.forget((target) => target.startsWith('gone:'));
   end();
-  expect(health.snapshot('gone:m')).toEqual({ state: 'closed', errorRate: 0, firstByteMs: null, underWay: 0 });
+  expect(health.snapshot('gone:m')).toEqual({
+    state: 'closed',
+    errorRate: 0,
+    firstByteMs: null,
+    outputPerSecond: null,
+    underWay: 0,
+  });
   expect(health.snapshot('stays:m').errorRate).toBeGreaterThan(0);
 });

@@ -35,6 +35,7 @@ function aRouter(targets: Target[], { aliases = [], algorithm = 'round_robin', f
       fallback: { enabled: true, maxProviders: 2, providers: [], ...fallback },
     },
     offered: (provider, model) => targets.find(({ id }) => id === `${provider}:${model}`) ?? null,
+    expectedOutput: (_, { outputTokens }) => outputTokens ?? 0,
     hasRoom: (target) => !full.includes(target.id),
     used: () => ({ reqRatio: null, tokenRatio: null }),
     random: seeded(5),
@@ -53,6 +54,34 @@ function aRouter(targets: Target[], { aliases = [], algorithm = 'round_robin', f
 }
 
 const three = () => ['a:m', 'b:m', 'c:m'].map((id) => aTarget(id));
+
+describe('targets that are left alone', () => {
+  const failed = { ok: false, firstByteMs: null };
+
+  it('are last resorts of a plan, the soonest first, within the providers it may reach', () => {
+    const { router, health } = aRouter([...three(), aTarget('d:m')], { fallback: { maxProviders: 2 } });
+    for (const id of ['a:m', 'c:m', 'd:m']) health.record(id, failed);
+    const plan = router.plan(anAsk('m'));
+    expect(plan.candidates.map(({ target }) => target.id)).toEqual(['b:m']);
+    expect(plan.lastResorts.map(({ id }) => id)).toEqual(['a:m', 'c:m']);
+    expect(plan.excluded).toContainEqual({ provider: 'd', model: 'm', reason: 'beyond fallback.max_providers' });
+  });
+
+  it('are no last resort without a key, nor where there is no fallback', () => {
+    const keyless = aRouter([aTarget('a:m', { keys: aPool(null) }), aTarget('b:m')]);
+    keyless.health.record('a:m', failed);
+    expect(keyless.router.plan(anAsk('m')).lastResorts).toEqual([]);
+    const alone = aRouter(three(), { fallback: { enabled: false } });
+    alone.health.record('a:m', failed);
+    expect(alone.router.plan(anAsk('m')).lastResorts).toEqual([]);
+  });
+
+  it('are all there is of a plan where several are', () => {
+    const { router, health } = aRouter([aTarget('a:m'), aTarget('b:m')]);
+    for (const id of ['a:m', 'b:m']) health.record(id, failed);
+    expect(router.plan(anAsk('m')).lastResorts.map(({ id }) => id)).toEqual(['a:m', 'b:m']);
+  });
+});
 
 describe('a plan', () => {
   it('rotates truly, and apart for each name', () => {
@@ -171,10 +200,9 @@ describe('a refusal', () => {
     });
   });
 
-  it('of a model whose targets are all broken says when to come again', () => {
-    const { refusal, health } = aRouter([aTarget('a:m'), aTarget('b:m')]);
+  it('of a model whose only target is broken says when to come again', () => {
+    const { refusal, health } = aRouter([aTarget('a:m')]);
     health.record('a:m', { ok: false, firstByteMs: null });
-    health.record('b:m', { ok: false, firstByteMs: null });
     expect(refusal('m')).toMatchObject({ code: 'no_target_available', retryAfterMs: 5_000 });
   });
 

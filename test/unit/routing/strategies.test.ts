@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Signals } from '../../../src/domain/route.js';
 import {
   cheapestOutput,
+  fastestOutput,
   type HybridWeights,
   hybrid,
   inOrder,
@@ -16,7 +17,14 @@ import {
 import { seeded } from './builders.js';
 
 function aSignal(rest: Partial<Signals> = {}): Signals {
-  const unknown = { reqRatio: null, tokenRatio: null, cost: null, firstByteMs: null, outputRate: null };
+  const unknown = {
+    reqRatio: null,
+    tokenRatio: null,
+    cost: null,
+    firstByteMs: null,
+    outputPerSecond: null,
+    outputRate: null,
+  };
   return { weight: 1, load: 0, errorRate: 0, ...unknown, ...rest };
 }
 
@@ -50,6 +58,7 @@ const signal = fc.record({
   errorRate: fc.double({ min: 0, max: 1, noNaN: true }),
   cost: figure,
   firstByteMs: figure,
+  outputPerSecond: figure,
   outputRate: figure,
 });
 
@@ -102,6 +111,11 @@ describe('by a figure', () => {
   it('lowest cost: the cheapest first, unknown costs last, free before all', () => {
     const signals = [aSignal(), aSignal({ cost: 5 }), aSignal({ cost: 0 }), aSignal({ cost: 3 })];
     expect(order(lowestCost, signals)).toEqual([2, 3, 1, 0]);
+  });
+
+  it('fastest: by tokens a second, what was never measured before all', () => {
+    const signals = [aSignal({ outputPerSecond: 20 }), aSignal({ outputPerSecond: 90 }), aSignal()];
+    expect(order(fastestOutput, signals)).toEqual([2, 1, 0]);
   });
 
   it('cheapest: by output price, in the order of the file where they are equal', () => {

@@ -27,6 +27,7 @@ function send(step: UpstreamStep, url = upstream.url): Promise<UpstreamResult> {
     connectMs: 1_000,
     firstByteMs: 5_000,
     idleMs: 5_000,
+    limits: { sent: () => {} },
     life: new Lifeline(),
     secrets: [],
   });

@@ -19,6 +19,11 @@ describe('parseWait', () => {
     ['Thu, 15 Jan 2026 12:00:30 GMT', 29_500],
     ['2026-01-15T12:01:00Z', 59_500],
     ['Thu, 15 Jan 2026 11:00:00 GMT', 0],
+    ['Thursday, 15-Jan-26 12:00:30 GMT', 29_500],
+    ['Thu Jan 15 12:00:30 2026', 29_500],
+    ['1m26.4s', 86_400],
+    ['2500µs', 3],
+    ['7.66s', 7_660],
   ])('reads %s', (text, ms) => {
     expect(parseWait(text, NOW)).toBe(ms);
   });
@@ -45,6 +50,28 @@ describe('readRetryAfter', () => {
     };
     expect(readRetryAfter(headers, NOW)).toBe(48_030);
     expect(readRetryAfter({ ...headers, 'x-ratelimit-remaining-tokens-minute': '5' }, NOW)).toBeNull();
+  });
+
+  it.each([
+    [{ 'x-ms-retry-after-ms': '250' }, 250],
+    [{ 'retry-after': '1.5' }, 1_500],
+    [{ 'x-ratelimit-reset': String((NOW + 3_000) / 1000) }, 3_000],
+    [{ 'x-ratelimit-reset': String(NOW + 3_000), 'x-ratelimit-remaining': '0' }, 3_000],
+    [{ 'ratelimit-reset': '12' }, 12_000],
+    [{ ratelimit: '"api";r=0;t=55' }, 55_000],
+    [{ ratelimit: '"pages";r=12;t=20, "api"; r=0; t=7' }, 7_000],
+    [{ ratelimit: '"api";r=3;t=55' }, null],
+    [
+      {
+        'anthropic-ratelimit-requests-remaining': '4',
+        'anthropic-ratelimit-requests-reset': '2026-01-15T12:00:59Z',
+        'anthropic-ratelimit-input-tokens-remaining': '0',
+        'anthropic-ratelimit-input-tokens-reset': '2026-01-15T12:00:04Z',
+      },
+      3_500,
+    ],
+  ])('reads %j', (headers, ms) => {
+    expect(readRetryAfter(headers, NOW)).toBe(ms);
   });
 
   it('waits for the longest of those that are used up', () => {

@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { readErrorBody } from '../../../src/wire/error-body.js';
 
-const empty = { type: null, code: null, param: null, errorType: null, status: null, estimatedTimeMs: null };
+const empty = {
+  type: null,
+  code: null,
+  param: null,
+  errorType: null,
+  status: null,
+  estimatedTimeMs: null,
+  retryAfterMs: null,
+};
 
 describe('readErrorBody', () => {
   it.each([
@@ -109,6 +117,21 @@ describe('readErrorBody', () => {
     ],
     ['a status that is no name', { error: { code: 7, message: 'm', status: 'Failed' } }, { message: 'm', code: '7' }],
     ['a name without a number', { error: { code: 'c', message: 'm', status: 'FAILED' } }, { message: 'm', code: 'c' }],
+    [
+      'Google, with what it asks to wait',
+      {
+        error: {
+          code: 429,
+          message: 'm',
+          status: 'RESOURCE_EXHAUSTED',
+          details: [
+            { '@type': 'type.googleapis.com/google.rpc.QuotaFailure', violations: [] },
+            { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '34.074824224s' },
+          ],
+        },
+      },
+      { message: 'm', code: 'RESOURCE_EXHAUSTED', status: 429, retryAfterMs: 34_075 },
+    ],
   ])('reads %s', (_name, body, expected) => {
     expect(readErrorBody(JSON.stringify(body))).toEqual({ ...empty, ...expected });
   });
