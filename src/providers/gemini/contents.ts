@@ -8,7 +8,8 @@ import { needsSignatures } from './thinking.js';
 const FOREIGN_SIGNATURE = 'skip_thought_signature_validator';
 
 export interface Conversation {
-  systemInstruction: Writable | undefined;
+  /** The parts of the system instruction. */
+  system: Writable[];
   contents: Writable[];
 }
 
@@ -49,8 +50,7 @@ export function toConversation(messages: readonly JsonObject[], model: string): 
       if (parts.length > 0) contents.push({ role: 'model', parts });
     } else refuse(`${at}.role`, 'must be system, developer, user, assistant or tool for gemini');
   }
-  if (contents.length === 0) return { systemInstruction: undefined, contents: [{ role: 'user', parts: system }] };
-  return { systemInstruction: system.length === 0 ? undefined : { parts: system }, contents };
+  return contents.length === 0 ? { system: [], contents: [{ role: 'user', parts: system }] } : { system, contents };
 }
 
 function textParts(content: unknown, at: string): Writable[] {

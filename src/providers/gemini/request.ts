@@ -44,7 +44,8 @@ export function prepareChat(request: TaskRequest, target: UpstreamTarget): Paylo
     if (value !== undefined && isNothing?.(value) !== true) refuse(name, why);
   }
   const messages = parameters.takeValue('messages') as JsonObject[];
-  const { systemInstruction, contents } = toConversation(messages, target.providerModel);
+  const { system, contents } = toConversation(messages, target.providerModel);
+  const systemInstruction = toInstruction(parameters.takeValue('systemInstruction'), system);
   const generationConfig = toGenerationConfig(parameters, target);
   const { tools, isStrict } = toTools(parameters.take('tools') ?? '[]');
   const toolConfig = toToolConfig(parameters, tools, isStrict);
@@ -64,6 +65,14 @@ export function prepareChat(request: TaskRequest, target: UpstreamTarget): Paylo
       : { service_tier: new RawJson(serviceTier) }),
   });
   return { kind: 'json', body };
+}
+
+/** Gemini's own instruction, of the config or the client, goes before what the messages say. */
+function toInstruction(own: unknown, system: readonly Writable[]): Writable | undefined {
+  const parts: unknown = (own as JsonObject | undefined)?.['parts'];
+  const before = Array.isArray(parts) ? (parts as Writable[]) : [];
+  if (own !== undefined && before.length === 0) refuse('systemInstruction', 'must have a list of parts');
+  return before.length + system.length === 0 ? undefined : { parts: [...before, ...system] };
 }
 
 function toToolConfig(parameters: Parameters, tools: Writable | undefined, isStrict: boolean): Writable | undefined {

@@ -78,6 +78,14 @@ describe('messages', () => {
     });
   });
 
+  it('of the system follow an instruction in Gemini’s own words', () => {
+    const extraBody = { systemInstruction: { parts: [{ text: 'a' }] } };
+    const instruction = (messages: object[]) => send({ messages }, { extraBody })['systemInstruction'];
+    expect(instruction([HI])).toEqual({ parts: [{ text: 'a' }] });
+    expect(instruction([HI, { role: 'system', content: 'b' }])).toEqual({ parts: [{ text: 'a' }, { text: 'b' }] });
+    for (const own of ['a', {}]) expectRefusal({ systemInstruction: own }, 'systemInstruction', /list of parts/);
+  });
+
   it('of the system alone are the user’s turn', () => {
     expect(send({ messages: [{ role: 'system', content: 'a' }] })).toEqual({
       contents: [{ role: 'user', parts: [{ text: 'a' }] }],
