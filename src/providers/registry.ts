@@ -7,6 +7,7 @@ import { deepinfra } from './deepinfra.js';
 import { deepseek } from './deepseek.js';
 import { featherless } from './featherless.js';
 import { fireworks } from './fireworks.js';
+import { gemini } from './gemini/adapter.js';
 import { grok } from './grok.js';
 import { groq } from './groq.js';
 import { huggingface } from './huggingface/adapter.js';
@@ -39,7 +40,7 @@ const dialects: readonly ProviderAdapter[] = [
 
 /** Every provider there is. A new one is a file and a line here. */
 export const adapters: readonly ProviderAdapter[] = [
-  ...[huggingface, openai, openAiCompatibleServer, ollama, sandbox, claude],
+  ...[huggingface, openai, openAiCompatibleServer, ollama, sandbox, claude, gemini],
   ...dialects,
 ];
 

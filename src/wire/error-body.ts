@@ -28,7 +28,7 @@ export interface ErrorInfo {
 
 /**
  * Reads an error's body: OpenAI's `{error: {…}}`, an error that is a string or an array of strings, a flat `message`,
- * FastAPI's `detail` as text or as a list of `{loc, msg}`, a message that is JSON itself, plain text, an HTML page.
+ * Google's `{error: {code, status, message, details}}`, FastAPI's `detail` as text or as a list of `{loc, msg}`, a message that is JSON itself, plain text, an HTML page.
  */
 export function readErrorBody(text: string): ErrorInfo {
   const trimmed = text.trim();
@@ -80,11 +80,11 @@ function readList(list: readonly unknown[], nesting: number): ErrorInfo {
 
 function readObject(value: JsonObject, nesting: number): ErrorInfo {
   const inner = firstWithMessage(value, nesting);
-  const code = toText(value['code']) ?? detailCode(value['details']);
+  const code = rpcStatusOf(value) ?? toText(value['code']) ?? detailCode(value['details']);
   return {
     message: inner.message,
     // The inner error knows better than the copies around it.
-    type: inner.type ?? nonEmpty(value['type']),
+    type: inner.type ?? nonEmpty(value['type']) ?? rpcReasonOf(value['details']),
     code: inner.code ?? code,
     param: inner.param ?? nonEmpty(value['param']) ?? locationOf(value['loc']),
     errorType: inner.errorType ?? nonEmpty(value['error_type']),
@@ -134,6 +134,20 @@ function statusOf(value: JsonObject): number | null {
     if (typeof status === 'number' && Number.isInteger(status) && status >= 400 && status <= 599) return status;
   }
   return null;
+}
+
+/** Google's name of an error, `RESOURCE_EXHAUSTED`, which says more than the number beside it. */
+function rpcStatusOf({ code, status }: JsonObject): string | null {
+  return typeof code === 'number' && typeof status === 'string' && /^[A-Z]+(_[A-Z]+)*$/.test(status) ? status : null;
+}
+
+/** `{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}`. Source: google/rpc/error_details.proto. */
+function rpcReasonOf(details: unknown): string | null {
+  if (!Array.isArray(details)) return null;
+  const info = details
+    .slice(0, 20)
+    .find((detail) => isObject(detail) && /\/google\.rpc\.ErrorInfo$/.test(String(detail['@type'])));
+  return isObject(info) ? nonEmpty(info['reason']) : null;
 }
 
 function secondsToMs(value: unknown): number | null {

@@ -4,6 +4,7 @@ import type { Task } from '../../src/domain/task.js';
 import { adapters } from '../../src/providers/registry.js';
 import { describeAdapter, describeTask, type TaskFixture } from './adapters.js';
 import { claudeChat, claudeThinking } from './claude.js';
+import { geminiFixtures } from './gemini-fixtures.js';
 
 const USAGE =
   '"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,"completion_tokens_details":{"reasoning_tokens":5}}';
@@ -166,6 +167,7 @@ const byAdapter: Record<string, Partial<Record<Task, TaskFixture[]>>> = {
   perplexity: { chat: [sonar] },
   mistral: { chat: [chat, magistral] },
   claude: { chat: [claudeChat, claudeThinking] },
+  gemini: geminiFixtures,
 };
 
 function fixturesOf(adapter: ProviderAdapter, task: Task): TaskFixture[] {

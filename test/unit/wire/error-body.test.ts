@@ -101,8 +101,31 @@ describe('readErrorBody', () => {
     [
       'a list of errors',
       [{ error: { code: 429, message: 'Resource exhausted', status: 'RESOURCE_EXHAUSTED' } }],
-      { message: 'Resource exhausted', code: '429', status: 429 },
+      { message: 'Resource exhausted', code: 'RESOURCE_EXHAUSTED', status: 429 },
     ],
+    [
+      'Google’s name of an error, and its reason',
+      {
+        error: {
+          code: 400,
+          message: 'API key not valid. Please pass a valid API key.',
+          status: 'INVALID_ARGUMENT',
+          details: [
+            null,
+            { '@type': 'type.googleapis.com/google.rpc.LocalizedMessage', reason: 'no' },
+            { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: 'API_KEY_INVALID' },
+          ],
+        },
+      },
+      {
+        message: 'API key not valid. Please pass a valid API key.',
+        code: 'INVALID_ARGUMENT',
+        type: 'API_KEY_INVALID',
+        status: 400,
+      },
+    ],
+    ['a status that is no name', { error: { code: 7, message: 'm', status: 'Failed' } }, { message: 'm', code: '7' }],
+    ['a name without a number', { error: { code: 'c', message: 'm', status: 'FAILED' } }, { message: 'm', code: 'c' }],
     [
       'Google, with what it asks to wait',
       {
@@ -116,7 +139,7 @@ describe('readErrorBody', () => {
           ],
         },
       },
-      { message: 'm', code: '429', status: 429, retryAfterMs: 34_075 },
+      { message: 'm', code: 'RESOURCE_EXHAUSTED', status: 429, retryAfterMs: 34_075 },
     ],
   ])('reads %s', (_name, body, expected) => {
     expect(readErrorBody(JSON.stringify(body))).toEqual({ ...empty, ...expected });
