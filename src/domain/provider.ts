@@ -120,8 +120,8 @@ export interface TaskHelper {
   /** @throws WaybillError invalid_request for what this provider cannot do */
   preparePayload(request: TaskRequest, target: UpstreamTarget): Payload;
   getResponse(answer: UpstreamAnswer, request: TaskRequest, target: UpstreamTarget): AnswerOutcome;
-  /** Absent where the task does not stream. */
-  openStream?(request: TaskRequest, target: UpstreamTarget): StreamReader;
+  /** Absent where the task does not stream. `headers` are the answer's, names in lower case. */
+  openStream?(request: TaskRequest, target: UpstreamTarget, headers?: HeaderFields): StreamReader;
 }
 
 /** Requests to make so that a provider lists its models, and a parser for each answer. Source of the catalogue. */

@@ -1,4 +1,5 @@
 import type { ProviderAdapter } from '../domain/provider.js';
+import { cohere } from './cohere/adapter.js';
 import { huggingface } from './huggingface/adapter.js';
 import { ollama } from './ollama.js';
 import { openai } from './openai.js';
@@ -6,7 +7,14 @@ import { openAiCompatibleServer } from './openai-compatible.js';
 import { sandbox } from './sandbox/adapter.js';
 
 /** Every provider there is. A new one is a file and a line here. */
-export const adapters: readonly ProviderAdapter[] = [huggingface, openai, openAiCompatibleServer, ollama, sandbox];
+export const adapters: readonly ProviderAdapter[] = [
+  huggingface,
+  openai,
+  openAiCompatibleServer,
+  ollama,
+  sandbox,
+  cohere,
+];
 
 /** The adapter of a `type`, by its id or another spelling of it; null when there is none. */
 export function findAdapter(type: string): ProviderAdapter | null {

@@ -3,6 +3,7 @@ import type { ProviderAdapter } from '../../src/domain/provider.js';
 import type { Task } from '../../src/domain/task.js';
 import { adapters } from '../../src/providers/registry.js';
 import { describeAdapter, describeTask, type TaskFixture } from './adapters.js';
+import { cohereChat, cohereEmbedding, cohereTools } from './fixtures/cohere.js';
 
 const USAGE =
   '"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,"completion_tokens_details":{"reasoning_tokens":5}}';
@@ -108,6 +109,7 @@ const byTask: Partial<Record<Task, TaskFixture[]>> = { chat: [chat], completion:
 /** Adapters whose own dialect differs. */
 const byAdapter: Record<string, Partial<Record<Task, TaskFixture[]>>> = {
   huggingface: { embedding: [featureExtraction, embedding] },
+  cohere: { chat: [cohereChat, cohereTools], embedding: [cohereEmbedding] },
 };
 
 function fixturesOf(adapter: ProviderAdapter, task: Task): TaskFixture[] {

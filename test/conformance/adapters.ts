@@ -204,7 +204,7 @@ export function describeAdapter(adapter: ProviderAdapter): void {
     it('can do something, and says where that is described', () => {
       expect(Object.keys(adapter.tasks).length).toBeGreaterThan(0);
       expect(adapter.docs).not.toBe('');
-      if (adapter.baseUrl !== null) expect(new URL(adapter.baseUrl).pathname).not.toMatch(/\/$/);
+      if (adapter.baseUrl !== null) expect(adapter.baseUrl).not.toMatch(/\/$/);
     });
 
     it('carries the key in a header', () => {
