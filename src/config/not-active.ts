@@ -47,7 +47,7 @@ export const PLANNED_TYPES: readonly string[] = [
   ...['azure_openai', 'claude', 'anthropic', 'gemini', 'mistral', 'groq', 'together', 'fireworks'],
   ...['openrouter', 'grok', 'xai', 'deepseek', 'cerebras', 'deepinfra', 'perplexity', 'nebius', 'novita'],
   ...['sambanova', 'hyperbolic', 'scaleway', 'ovhcloud', 'nscale', 'featherless', 'baseten', 'nvidia'],
-  ...['voyage', 'jina', 'replicate', 'llama_stack', 'bedrock'],
+  ...['voyage', 'jina', 'replicate', 'llama_stack'],
 ];
 
 /** A warning for each key of the list that the file sets. */

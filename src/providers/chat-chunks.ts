@@ -59,8 +59,9 @@ export class ChatChunks {
     return this.#step(delta, null, logprobs, true);
   }
 
-  finish(reason: string): StreamStep {
-    return this.#step({}, reason, undefined, true);
+  /** The last chunk of the message; `delta` is what came with its end. */
+  finish(reason: string, delta: JsonObject = {}): StreamStep {
+    return this.#step(delta, reason, undefined, true);
   }
 
   /** The data of the usage chunk. */

@@ -1,4 +1,5 @@
 import type { ProviderAdapter } from '../domain/provider.js';
+import { bedrock } from './bedrock/adapter.js';
 import { cohere } from './cohere/adapter.js';
 import { huggingface } from './huggingface/adapter.js';
 import { ollama } from './ollama.js';
@@ -14,6 +15,7 @@ export const adapters: readonly ProviderAdapter[] = [
   ollama,
   sandbox,
   cohere,
+  bedrock,
 ];
 
 /** The adapter of a `type`, by its id or another spelling of it; null when there is none. */

@@ -3,6 +3,7 @@ import type { ProviderAdapter } from '../../src/domain/provider.js';
 import type { Task } from '../../src/domain/task.js';
 import { adapters } from '../../src/providers/registry.js';
 import { describeAdapter, describeTask, type TaskFixture } from './adapters.js';
+import { bedrockChat, bedrockTools } from './fixtures/bedrock.js';
 import { cohereChat, cohereEmbedding, cohereTools } from './fixtures/cohere.js';
 
 const USAGE =
@@ -110,6 +111,7 @@ const byTask: Partial<Record<Task, TaskFixture[]>> = { chat: [chat], completion:
 const byAdapter: Record<string, Partial<Record<Task, TaskFixture[]>>> = {
   huggingface: { embedding: [featureExtraction, embedding] },
   cohere: { chat: [cohereChat, cohereTools], embedding: [cohereEmbedding] },
+  bedrock: { chat: [bedrockChat, bedrockTools] },
 };
 
 function fixturesOf(adapter: ProviderAdapter, task: Task): TaskFixture[] {
