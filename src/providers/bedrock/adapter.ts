@@ -44,7 +44,7 @@ export const bedrock: ProviderAdapter = {
   },
   checkEntry({ baseUrl, region }) {
     if (baseUrl === null || regionIn(baseUrl) !== null || regionOf(region) !== null) return [];
-    return [`names no AWS region, and neither does \`region\`: requests are signed for ${DEFAULT_REGION}`];
+    return [`names no AWS region, and neither does \`region\`: keys that sign do so for ${DEFAULT_REGION}`];
   },
   classify: classifyBedrock,
   hint: hintOf,
