@@ -4,7 +4,7 @@ import { UserError } from '../domain/errors.js';
 import type { LimitScope } from '../domain/limit.js';
 import type { Price } from '../domain/pricing.js';
 import type { Target } from '../domain/route.js';
-import { type BuiltProvider, buildProvider, type TargetParts } from './targets.js';
+import { addressOf, type BuiltProvider, buildProvider, type TargetParts } from './targets.js';
 
 /** All provider entries of one configuration, built. */
 export interface BuiltProviders {
@@ -18,7 +18,7 @@ export interface BuiltProviders {
 export function buildProviders(config: Config, parts: TargetParts): BuiltProviders {
   const all = config.providers.map((provider, index) => {
     const adapter = parts.findAdapter(provider.type);
-    if (adapter !== null && adapter.inline !== true && adapter.baseUrl === null && provider.baseUrl === null) {
+    if (adapter !== null && adapter.inline !== true && addressOf(provider, adapter) === null) {
       throw new UserError(
         `llm_providers[${index}].base_url: type \`${provider.type}\` has no default, so it must be set`,
       );

@@ -53,7 +53,7 @@ export function buildProvider(config: ProviderConfig, position: number, parts: T
       : adapter.defaultRates === null
         ? null
         : priceOf(`adapter:${adapter.id}`, adapter.defaultRates, []);
-  const address = (adapter.inline === true ? parts.sandboxUrl : (config.baseUrl ?? adapter.baseUrl)) ?? '';
+  const address = (adapter.inline === true ? parts.sandboxUrl : addressOf(config, adapter)) ?? '';
   const baseUrl = address.replace(/\/+$/, '');
   const build = (model: ModelConfig | string, index: number | null) =>
     buildTarget({ config, adapter, baseUrl, pool, model, entryPrice, origin: modelOrigin(position, index) });
@@ -85,6 +85,11 @@ export function buildProvider(config: ProviderConfig, position: number, parts: T
             },
     },
   };
+}
+
+/** Where an entry's requests go; null where neither it nor its type says. */
+export function addressOf(config: ProviderConfig, adapter: ProviderAdapter): string | null {
+  return config.baseUrl ?? adapter.baseUrl ?? adapter.baseUrlFor?.({ region: config.region }) ?? null;
 }
 
 function modelOrigin(position: number, index: number | null): string {

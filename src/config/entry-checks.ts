@@ -11,7 +11,8 @@ export interface KnownType {
   needsKey: boolean;
   baseUrl: string | null;
   inline?: boolean;
-  checkEntry?(entry: { baseUrl: string | null }): string[];
+  baseUrlFor?(entry: { region: string | null }): string | null;
+  checkEntry?(entry: { baseUrl: string | null; region?: string | null }): string[];
 }
 
 export interface EntryReport {
@@ -72,10 +73,15 @@ function unknownType(type: string, path: YamlPath, knownTypes: readonly KnownTyp
 
 function baseUrlFindings(entry: YamlMapping, at: YamlPath, known: KnownType): Finding[] {
   const baseUrl = typeof entry['base_url'] === 'string' ? entry['base_url'].trim().replace(/\/+$/, '') : null;
-  if (baseUrl === null && known.baseUrl === null && known.inline !== true && entry['base_url'] === undefined) {
-    return [errorAt([...at, 'base_url'], `missing; the type \`${known.id}\` needs it, such as https://host/v1`)];
+  const region = typeof entry['region'] === 'string' ? entry['region'].trim() : null;
+  const regional = known.baseUrlFor?.({ region }) ?? null;
+  const hasDefault = known.baseUrl !== null || known.inline === true || regional !== null;
+  if (baseUrl === null && !hasDefault && entry['base_url'] === undefined) {
+    const instead = known.baseUrlFor === undefined ? '' : ', or a `region` such as us-east-1';
+    const message = `missing; the type \`${known.id}\` needs it, such as https://host/v1${instead}`;
+    return [errorAt([...at, 'base_url'], message)];
   }
-  return (known.checkEntry?.({ baseUrl }) ?? []).map((message) => warningAt([...at, 'base_url'], message));
+  return (known.checkEntry?.({ baseUrl, region }) ?? []).map((message) => warningAt([...at, 'base_url'], message));
 }
 
 function hasKey(entry: YamlMapping): boolean {

@@ -82,10 +82,11 @@ export function prepare(request: RoutedRequest, target: Target, upstream: Upstre
 export async function makeAttempt(plan: AttemptPlan, client: UpstreamClient, clock: Clock): Promise<AttemptResult> {
   const { target, request } = plan;
   const { helper, payload, route } = plan.prepared;
-  const secrets = [plan.key.secret.reveal()].filter((secret) => secret !== '');
+  const secrets = secretsOf(plan);
+  const headers = headersFor(plan, helper, payload.kind === 'json' ? 'application/json' : payload.contentType);
   const result = await client.send({
     route,
-    headers: headersFor(plan, helper, payload.kind === 'json' ? 'application/json' : payload.contentType),
+    headers: target.adapter.sign === undefined ? headers : await signed(plan, headers, clock.now()),
     payload,
     connectMs: target.timeouts.connectMs,
     firstByteMs: plan.firstByteMs,
@@ -204,6 +205,22 @@ function headersFor(plan: AttemptPlan, helper: TaskHelper, contentType: string):
 /** One by one: spreading several objects into one is slow where every request does it. */
 function addFields(headers: HeaderFields, more: HeaderFields): void {
   for (const name in more) headers[name] = more[name] as string;
+}
+
+/** The headers with the signature of those who sign. */
+async function signed(plan: AttemptPlan, headers: HeaderFields, now: number): Promise<HeaderFields> {
+  const { target, key } = plan;
+  const { route, payload } = plan.prepared;
+  if (key.secret.reveal() === '') return headers;
+  const request = { ...route, headers, body: payload.body, now, region: target.region };
+  return { ...headers, ...(await target.adapter.sign?.(request, key.secret)) };
+}
+
+/** What is removed from whatever the provider says. */
+function secretsOf({ target, key }: AttemptPlan): string[] {
+  const secret = key.secret.reveal();
+  if (secret === '') return [];
+  return target.adapter.secretsIn === undefined ? [secret] : [secret, ...target.adapter.secretsIn(key.secret)];
 }
 
 function isJson(response: UpstreamResponse): boolean {

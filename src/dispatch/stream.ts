@@ -3,7 +3,7 @@ import type { UpstreamFailure } from '../domain/failure.js';
 import type { SseEvent, StreamReader } from '../domain/provider.js';
 import { UpstreamBrokenError, type UpstreamResponse } from '../domain/upstream.js';
 import { failureFromFault, malformed } from '../wire/fault.js';
-import { SseDecoder, SseEventTooLargeError } from '../wire/sse.js';
+import { createStreamDecoder, isUnreadable, type StreamDecoder } from '../wire/stream-decoder.js';
 
 const LF = 0x0a;
 
@@ -18,7 +18,7 @@ export class OpenStream {
   readonly reader: StreamReader;
   readonly #response: UpstreamResponse;
   readonly #secrets: readonly string[];
-  readonly #decoder = new SseDecoder();
+  readonly #decoder: StreamDecoder;
   /** Text for the client that came before and with the first content. */
   #held = '';
   #end: StreamEnd | null = null;
@@ -27,13 +27,14 @@ export class OpenStream {
     this.#response = parts.response;
     this.reader = parts.reader;
     this.#secrets = parts.secrets;
+    this.#decoder = createStreamDecoder(parts.response.headers['content-type']);
   }
 
   /** Null once there is content to give; the failure when the stream is none. */
   async untilContent(): Promise<UpstreamFailure | null> {
     for (;;) {
       const part = await this.#response.next();
-      const { text, content } = this.#take(part === null ? this.#decoder.end() : this.#push(part));
+      const { text, content } = this.#take(this.#decode(part));
       this.#held += text;
       if (content) return null;
       if (this.#end?.kind === 'broken') return this.#stop(this.#end.failure);
@@ -63,7 +64,7 @@ export class OpenStream {
         if (wait !== undefined) await wait;
         continue;
       }
-      const { text } = this.#take(part === null ? this.#decoder.end() : this.#push(part));
+      const { text } = this.#take(this.#decode(part));
       if (text !== '') {
         const wait = sink.write(text);
         if (wait !== undefined) await wait;
@@ -104,11 +105,12 @@ export class OpenStream {
     return this.reader.passes(part.toString('latin1'), part);
   }
 
-  #push(part: Buffer): SseEvent[] {
+  /** The events of a part, or of the stream's end. */
+  #decode(part: Buffer | null): SseEvent[] {
     try {
-      return this.#decoder.push(part);
+      return part === null ? this.#decoder.end() : this.#decoder.push(part);
     } catch (error) {
-      if (!(error instanceof SseEventTooLargeError)) throw error;
+      if (!isUnreadable(error)) throw error;
       this.#end = { kind: 'broken', failure: failureFromFault(malformed(error.message), this.#secrets) };
       return [];
     }

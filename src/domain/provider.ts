@@ -91,9 +91,9 @@ export type StreamStep =
   | { kind: 'done' }
   | { kind: 'fault'; fault: AnswerFault };
 
-/** One SSE event, framing removed. */
+/** One event of a stream, framing removed: server-sent, or a message of `application/vnd.amazon.eventstream`. */
 export interface SseEvent {
-  /** The `event:` field; null when there was none. */
+  /** The `event:` field, or the message's type; null when there was none. */
   name: string | null;
   data: string;
   /** The stream ended before this event did, so that its data may be cut off. */
@@ -139,6 +139,20 @@ export interface ModelLister {
   parse(answer: UpstreamAnswer): Array<{ id: string; contextWindow: number | null }>;
 }
 
+/** A request about to be sent, as a signature covers it. */
+export interface SignableRequest {
+  method: 'GET' | 'POST';
+  /** Absolute URL. */
+  url: string;
+  /** Everything that will be sent but the signature's own; names in lower case. */
+  headers: HeaderFields;
+  body: string | Uint8Array;
+  /** Epoch milliseconds. */
+  now: number;
+  /** The entry's `region`. */
+  region: string | null;
+}
+
 /** A provider is a value: an id, where it lives, how it authenticates, and a helper for each task it can do. */
 export interface ProviderAdapter {
   /** The `type` in the config file. */
@@ -158,12 +172,18 @@ export interface ProviderAdapter {
   tasks: { [T in Task]?: TaskHelper };
   /** Headers that carry the key. */
   authenticate(key: Secret): HeaderFields;
+  /** Headers that sign a request, where the key is not simply sent: asked for each attempt, with its time. Pure. */
+  sign?(request: SignableRequest, key: Secret): Promise<HeaderFields>;
+  /** The parts of a key that are secrets by themselves: removed from what the provider says, as the key is. */
+  secretsIn?(key: Secret): readonly string[];
+  /** Where an entry without a `base_url` goes, for a provider with an address in each region; null for nowhere. */
+  baseUrlFor?(entry: { region: string | null }): string | null;
   /** Overrides of the shared failure table; undefined leaves it to the table. */
   classify?(failure: UpstreamFailure): Verdict | undefined;
   /** A sentence that helps with this failure, for whoever reads the error; undefined for none. */
   hint?(failure: UpstreamFailure, target: Pick<UpstreamTarget, 'baseUrl'>): string | undefined;
   /** Warnings about an entry's settings that only this adapter can give, e.g. a host that is gone. */
-  checkEntry?(entry: { baseUrl: string | null }): string[];
+  checkEntry?(entry: { baseUrl: string | null; region?: string | null }): string[];
   listModels?: ModelLister;
   /** An entry for a config file, with `${VAR}` keys. */
   sampleConfig(): JsonObject;

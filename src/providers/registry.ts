@@ -2,7 +2,9 @@ import type { ProviderAdapter } from '../domain/provider.js';
 import { claude } from './anthropic/adapter.js';
 import { azureOpenAi } from './azure-openai.js';
 import { baseten } from './baseten.js';
+import { bedrock } from './bedrock/adapter.js';
 import { cerebras } from './cerebras.js';
+import { cohere } from './cohere/adapter.js';
 import { deepinfra } from './deepinfra.js';
 import { deepseek } from './deepseek.js';
 import { featherless } from './featherless.js';
@@ -40,7 +42,7 @@ const dialects: readonly ProviderAdapter[] = [
 
 /** Every provider there is. A new one is a file and a line here. */
 export const adapters: readonly ProviderAdapter[] = [
-  ...[huggingface, openai, openAiCompatibleServer, ollama, sandbox, claude, gemini],
+  ...[huggingface, openai, openAiCompatibleServer, ollama, sandbox, claude, gemini, cohere, bedrock],
   ...dialects,
 ];
 

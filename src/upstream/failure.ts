@@ -29,8 +29,8 @@ const TLS_CODE = /^(ERR_TLS_|ERR_SSL_|CERT_|DEPTH_ZERO_|SELF_SIGNED|UNABLE_TO_|H
 const MALFORMED_CODE = /^(HPE_|Z_|ERR_BROTLI_|ERR_BUFFER_TOO_LARGE|ERR_STRING_TOO_LONG|UND_ERR_HEADERS_OVERFLOW)/;
 
 /**
- * An answer with an error status, or with a redirect, which is no answer at all. `x-error-message` and `x-error-code` (Hugging Face's router) stand in for a body that
- * says nothing.
+ * An answer with an error status, or with a redirect, which is no answer at all. `x-error-message` and `x-error-code` (Hugging Face's router), and
+ * `x-amzn-errortype` (AWS), stand in for a body that says nothing.
  */
 export function failureFromStatus(answer: {
   status: number;
@@ -51,7 +51,7 @@ export function failureFromStatus(answer: {
     // A status that is neither an answer nor an error is nothing a client can act on.
     kind: isElsewhere ? 'malformed' : 'status',
     status,
-    code: cleaned(info.code ?? headers['x-error-code'] ?? null, secrets),
+    code: cleaned(info.code ?? headers['x-error-code'] ?? amazonErrorType(headers['x-amzn-errortype']), secrets),
     param: cleaned(info.param, secrets),
     type: cleaned(info.type ?? info.errorType, secrets),
     message: scrub(message, secrets),
@@ -70,6 +70,11 @@ function redirectMessage(status: number, location: string | undefined): string {
   return location === undefined
     ? `the provider answered ${status}, which is no answer`
     : `the provider redirects (${status}); redirects are not followed`;
+}
+
+/** `ThrottlingException:http://…`, `com.amazon.coral#ThrottlingException`: the name alone. */
+function amazonErrorType(header: string | undefined): string | null {
+  return /^(?:[^:#]*#)?([^:#]+)/.exec(header ?? '')?.[1]?.trim() ?? null;
 }
 
 /** A call that got no answer, or an answer that broke. */

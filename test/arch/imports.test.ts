@@ -44,6 +44,8 @@ const DOORS: ReadonlyArray<{ pack: RegExp; door: RegExp }> = [
   { pack: /^(koa|@koa\/router)$/, door: /^http\// },
   { pack: /^(pino|pino-pretty|pino-roll|prom-client)$/, door: /^telemetry\// },
   { pack: /^(js-yaml|zod)$/, door: /^config\// },
+  { pack: /^@smithy\/signature-v4$/, door: /^providers\/bedrock\/sign\.ts$/ },
+  { pack: /^@smithy\/eventstream-codec$/, door: /^wire\/event-stream\.ts$/ },
   { pack: /^commander$/, door: /^(cli|commands\/.*)\.ts$/ },
 ];
 

@@ -4,6 +4,8 @@ import type { Task } from '../../src/domain/task.js';
 import { adapters } from '../../src/providers/registry.js';
 import { describeAdapter, describeTask, type TaskFixture } from './adapters.js';
 import { claudeChat, claudeThinking } from './claude.js';
+import { bedrockChat, bedrockTools } from './fixtures/bedrock.js';
+import { cohereChat, cohereEmbedding, cohereTools } from './fixtures/cohere.js';
 import { geminiFixtures } from './gemini-fixtures.js';
 
 const USAGE =
@@ -168,6 +170,8 @@ const byAdapter: Record<string, Partial<Record<Task, TaskFixture[]>>> = {
   mistral: { chat: [chat, magistral] },
   claude: { chat: [claudeChat, claudeThinking] },
   gemini: geminiFixtures,
+  cohere: { chat: [cohereChat, cohereTools], embedding: [cohereEmbedding] },
+  bedrock: { chat: [bedrockChat, bedrockTools] },
 };
 
 function fixturesOf(adapter: ProviderAdapter, task: Task): TaskFixture[] {

@@ -12,7 +12,7 @@ import type { Task, TaskRequest } from '../../src/domain/task.js';
 import { type Count, noCounts, type UsageCounts } from '../../src/domain/usage.js';
 import { parseJsonBody } from '../../src/wire/json-text.js';
 import { type OpenAiTask, openTaskRequest } from '../../src/wire/openai-request.js';
-import { SseDecoder } from '../../src/wire/sse.js';
+import { createStreamDecoder, isUnreadable } from '../../src/wire/stream-decoder.js';
 import { answerTextOf } from '../support/answer-text.js';
 
 /** What an adapter must make of one exchange in its provider's dialect. */
@@ -25,14 +25,19 @@ export interface TaskFixture {
   /** Path of the request and members its body must have. */
   sends: { path: string; body: object };
   answer: { body: string; usage: Partial<UsageCounts> | null; texts: string[]; inClientShape: (body: unknown) => void };
-  /** SSE text of a stream of the same task; absent where it does not stream. */
+  /** A stream of the same task; absent where it does not stream. */
   stream?: {
-    text: string;
+    /** SSE text, or bytes of another framing. */
+    text: string | Buffer;
+    /** Default: SSE. */
+    contentType?: string;
+    /** What in it says that the stream finished. Default: OpenAI's `"finish_reason":"`. */
+    finish?: string;
+    /** Streams that are an error, with its message. Default: OpenAI's and plain text as SSE. */
+    errors?: ReadonlyArray<readonly [Buffer, string]>;
     usage: Partial<UsageCounts> | null;
     texts: string[];
     chunks: number;
-    /** What in the text says that the stream finished. Default: OpenAI's `"finish_reason":"`. */
-    finish?: string;
   };
   /** Where in the body members go that are not OpenAI's; at its top unless given. */
   extrasIn?: (body: unknown) => unknown;
@@ -65,8 +70,9 @@ export function counts(known: Partial<Record<keyof UsageCounts, Count>> | null):
 export function replay(
   reader: StreamReader,
   parts: Iterable<Buffer>,
+  contentType?: string,
 ): { data: string[]; content: boolean; fault: string | null } {
-  const decoder = new SseDecoder();
+  const decoder = createStreamDecoder(contentType);
   const seen = { data: [] as string[], content: false, fault: null as string | null };
   const take = (events: readonly SseEvent[]) => {
     for (const event of events) {
@@ -76,8 +82,13 @@ export function replay(
       if (step.kind === 'fault') seen.fault = step.fault.message;
     }
   };
-  for (const part of parts) take(decoder.push(part));
-  take(decoder.end());
+  try {
+    for (const part of parts) take(decoder.push(part));
+    take(decoder.end());
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    seen.fault ??= error.message;
+  }
   return seen;
 }
 
@@ -161,8 +172,13 @@ function describeStream(parts: {
   const { stream } = fixture;
   if (stream === undefined) throw new Error(`${adapter.id} streams ${task}, and has no fixture for it`);
   const request = aRequest(task, { ...fixture.request, stream: true });
-  const bytes = Buffer.from(stream.text);
-  const endOfText = stream.text.indexOf(stream.finish ?? '"finish_reason":"');
+  const bytes = typeof stream.text === 'string' ? Buffer.from(stream.text) : stream.text;
+  const { contentType } = stream;
+  const endOfText = bytes.indexOf(stream.finish ?? '"finish_reason":"');
+  const errors = stream.errors ?? [
+    [Buffer.from('data:{"error":"bad input","error_type":"validation"}\n\n'), 'bad input'],
+    [Buffer.from('event: error\ndata: it broke\n\n'), 'it broke'],
+  ];
   const open = () => (adapter.tasks[task] as TaskHelper).openStream?.(request, target) as StreamReader;
 
   it.each([
@@ -170,7 +186,7 @@ function describeStream(parts: {
     ['byte by byte', [...bytes].map((byte) => Buffer.from([byte]))],
   ])('reads a stream that comes %s', (_how, pieces) => {
     const reader = open();
-    const seen = replay(reader, pieces);
+    const seen = replay(reader, pieces, contentType);
     expect(seen).toMatchObject({ content: true, fault: null });
     expect(seen.data).toHaveLength(stream.chunks);
     for (const data of seen.data) expect(JSON.parse(data)).not.toHaveProperty('usage.prompt_tokens');
@@ -185,8 +201,9 @@ function describeStream(parts: {
     expect(endOfText).toBeGreaterThan(0);
     for (let length = 0; length < endOfText; length += 7) {
       const reader = open();
-      const { data, fault } = replay(reader, [bytes.subarray(0, length)]);
-      expect(fault).toBeNull();
+      const { data, fault } = replay(reader, [bytes.subarray(0, length)], contentType);
+      // A framing that counts its bytes knows by itself that it was cut.
+      if (contentType === undefined) expect(fault).toBeNull();
       expect(reader.isFinished()).toBe(false);
       for (const chunk of data) expect(() => JSON.parse(chunk)).not.toThrow();
     }
@@ -194,18 +211,14 @@ function describeStream(parts: {
 
   it('knows the text of a stream that is cut off', () => {
     const reader = open();
-    replay(reader, [bytes.subarray(0, endOfText)]);
+    replay(reader, [bytes.subarray(0, endOfText)], contentType);
     const whole = stream.texts.join('');
     expect(whole.startsWith(reader.outputTexts().join(''))).toBe(true);
   });
 
   it('takes an error event for that error', () => {
-    const reader = open();
-    expect(replay(reader, [Buffer.from('data:{"error":"bad input","error_type":"validation"}\n\n')]).fault).toBe(
-      'bad input',
-    );
-    expect(replay(open(), [bytes, Buffer.from('')]).fault).toBeNull();
-    expect(replay(open(), [Buffer.from('event: error\ndata: it broke\n\n')]).fault).toBe('it broke');
+    for (const [broken, message] of errors) expect(replay(open(), [broken], contentType).fault).toBe(message);
+    expect(replay(open(), [bytes, Buffer.from('')], contentType).fault).toBeNull();
   });
 }
 
@@ -215,8 +228,7 @@ export function describeAdapter(adapter: ProviderAdapter): void {
     it('can do something, and says where that is described', () => {
       expect(Object.keys(adapter.tasks).length).toBeGreaterThan(0);
       expect(adapter.docs).not.toBe('');
-      if (adapter.baseUrl !== null) expect(new URL(adapter.baseUrl).origin).toMatch(/^http/);
-      expect(adapter.baseUrl ?? '').not.toMatch(/\/$/);
+      if (adapter.baseUrl !== null) expect(adapter.baseUrl).not.toMatch(/\/$/);
     });
 
     it('carries the key in a header', () => {

@@ -14,6 +14,13 @@ export const KNOWN_TYPES: readonly KnownType[] = [
   { id: 'openai_compatible', needsKey: false, baseUrl: null },
   { id: 'ollama', needsKey: false, baseUrl: 'http://127.0.0.1:11434' },
   { id: 'claude', aliases: ['anthropic'], needsKey: true, baseUrl: 'https://api.anthropic.com/v1' },
+  {
+    id: 'regional',
+    needsKey: false,
+    baseUrl: null,
+    baseUrlFor: ({ region }) => (region === 'eu-west-1' ? `https://${region}.example.com` : null),
+    checkEntry: ({ baseUrl, region }) => [`goes to ${baseUrl} in ${region}`],
+  },
   { id: 'sandbox', needsKey: false, baseUrl: null, inline: true },
 ];
 
