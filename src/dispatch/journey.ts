@@ -106,7 +106,7 @@ export class Journey {
       const untried = candidates.length - index - 1;
       const answer = await this.#tryTarget(target, untried);
       if (answer !== null) return answer;
-      if (this.#attempts >= this.#parts.policy.retry.maxAttempts) break;
+      if (this.#attempts >= this.#parts.policy.retry.maxAttempts || this.#isSpent) break;
       candidates = this.#withoutTooSmall(candidates, index);
     }
     throw this.#exhausted(plan);
@@ -116,7 +116,8 @@ export class Journey {
   async #tryTarget(target: Target, untried: number): Promise<RoutedAnswer | null> {
     const { retry } = this.#parts.policy;
     // One attempt is kept back for each target not yet tried.
-    const mayTry = () => this.#attempts < Math.max(retry.maxAttempts - untried, this.#attempts === 0 ? 1 : 0);
+    const mayTry = () =>
+      !this.#isSpent && this.#attempts < Math.max(retry.maxAttempts - untried, this.#attempts === 0 ? 1 : 0);
     const prepared = this.#prepare(target);
     if (prepared === null) return null;
     let first = true;
@@ -131,6 +132,12 @@ export class Journey {
       if (!(await this.#goOn(verdict, target, untried, retries, mayTry))) return null;
     }
     return null;
+  }
+
+  /** True when the body was passed along as it came, and is gone: there is nothing to send again. */
+  get #isSpent(): boolean {
+    const { carried } = this.#request.ask;
+    return carried?.kind === 'form' && carried.isSpent;
   }
 
   /** What is to be sent to the target; null when its adapter cannot do what is asked, and others may. */

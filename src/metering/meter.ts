@@ -1,6 +1,6 @@
 import type { CountedInput, Meter, MeterSubject } from '../domain/metering.js';
 import type { Clock, Logger } from '../domain/ports.js';
-import type { Task } from '../domain/task.js';
+import { writesText } from '../domain/task.js';
 import { type Count, noCounts, totalInput, totalOutput, type Usage, type UsageCounts } from '../domain/usage.js';
 import { type Calibration, createCalibration } from './calibration.js';
 import { encodingFor } from './encodings.js';
@@ -11,9 +11,6 @@ const TOKENS_PER_MESSAGE = 3;
 const TOKENS_OF_PRIMING = 3;
 
 const BYTES_PER_TOKEN = 4;
-
-/** Tasks that are answered with text, whose tokens are output. The others are counted by their input alone. */
-const TASKS_WITH_OUTPUT: ReadonlySet<Task> = new Set(['chat', 'completion', 'text-generation', 'conversational']);
 
 /** So many kinds of malformed usage are told apart in the log. */
 const MAX_PROBLEMS = 1_000;
@@ -70,7 +67,7 @@ export function createMeter(options: { calibration?: Calibration; clock?: Clock;
         counts.input = countInput(input(), subject);
         isEstimated = true;
       }
-      const isAboutOutput = TASKS_WITH_OUTPUT.has(subject.task);
+      const isAboutOutput = writesText(subject.task);
       let output = isAboutOutput ? totalOutput(counts) : null;
       if (isAboutOutput && output === null) {
         output = countTexts(outputTexts(), subject);

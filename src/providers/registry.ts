@@ -2,7 +2,7 @@ import type { ProviderAdapter } from '../domain/provider.js';
 import { huggingface } from './huggingface/adapter.js';
 import { ollama } from './ollama.js';
 import { openai } from './openai.js';
-import { openAiCompatibleServer } from './openai-compatible.js';
+import { openAiCompatibleServer } from './openai-compatible-server.js';
 import { sandbox } from './sandbox/adapter.js';
 
 /** Every provider there is. A new one is a file and a line here. */

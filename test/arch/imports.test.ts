@@ -44,6 +44,8 @@ const DOORS: ReadonlyArray<{ pack: RegExp; door: RegExp }> = [
   { pack: /^(koa|@koa\/router)$/, door: /^http\// },
   { pack: /^(pino|pino-pretty|pino-roll|prom-client)$/, door: /^telemetry\// },
   { pack: /^(js-yaml|zod)$/, door: /^config\// },
+  { pack: /^@fastify\/busboy$/, door: /^http\/form-steps\.ts$/ },
+  { pack: /^music-metadata$/, door: /^metering\/audio-length\.ts$/ },
   { pack: /^commander$/, door: /^(cli|commands\/.*)\.ts$/ },
 ];
 
