@@ -32,7 +32,9 @@ export function createMeter(options: { calibration?: Calibration; clock?: Clock;
   }
 
   function countInput(input: CountedInput, subject: MeterSubject): number {
-    return countTexts(input.texts, subject) + input.tokens + framingOf(input);
+    const { repeated } = input;
+    const again = repeated === undefined ? 0 : repeated.times * countTexts([repeated.text], subject);
+    return countTexts(input.texts, subject) + input.tokens + framingOf(input) + again;
   }
 
   function logProblems({ providerId, providerModel }: MeterSubject, fields: readonly string[]): void {
@@ -51,12 +53,15 @@ export function createMeter(options: { calibration?: Calibration; clock?: Clock;
 
     roughInput(input) {
       let quarters = 0;
-      for (const text of input.texts) {
-        // ASCII is a quarter of a token a letter; each byte beyond counts twice, as other alphabets take more tokens.
-        quarters += 2 * Buffer.byteLength(text) - text.length;
+      for (const text of input.texts) quarters += quartersOf(text);
+      let least = input.texts.length;
+      if (input.repeated !== undefined) {
+        const { text, times } = input.repeated;
+        quarters += times * quartersOf(text);
+        least += times;
       }
       // No text is less than a token, however short.
-      return Math.max(Math.ceil(quarters / BYTES_PER_TOKEN), input.texts.length) + input.tokens + framingOf(input);
+      return Math.max(Math.ceil(quarters / BYTES_PER_TOKEN), least) + input.tokens + framingOf(input);
     },
 
     measure({ subject, report, input, outputTexts, interrupted }) {
@@ -90,6 +95,11 @@ export function createMeter(options: { calibration?: Calibration; clock?: Clock;
       return average === null ? null : Math.ceil(average);
     },
   };
+}
+
+/** ASCII is a quarter of a token a letter; each byte beyond counts twice, as other alphabets take more tokens. */
+function quartersOf(text: string): number {
+  return 2 * Buffer.byteLength(text) - text.length;
 }
 
 function framingOf(input: CountedInput): number {

@@ -22,7 +22,11 @@ const MAX_DEPTH = 8;
 
 /** The texts of a request that is neither chat nor completion nor embedding. */
 export function taskInput(request: TaskRequest): CountedInput {
-  return { texts: textsOf(request), tokens: 0, messages: 0 };
+  const input = { texts: textsOf(request), tokens: 0, messages: 0 };
+  if (request.task !== 'rerank') return input;
+  // A model reads query and document in pairs, and so Voyage and Jina count them.
+  const text = strings(request.body.value['query']).join('\n');
+  return text === '' ? input : { ...input, repeated: { text, times: input.texts.length } };
 }
 
 /** What a request asks for in the unit of its task, as far as the request says: usually, and at most. */
@@ -53,14 +57,8 @@ function textsOf({ task, body: { value } }: TaskRequest): string[] {
   if (task === 'speech') return strings([value['input'], value['instructions']]);
   if (task === 'transcription') return strings(value['prompt']);
   if (task === 'moderation') return strings(value['input']);
-  if (task === 'rerank') return rerankTexts(value);
+  if (task === 'rerank') return documentTexts(value);
   return strings(value['inputs']);
-}
-
-/** The query counts once with each document, as Voyage and Jina count it: a model reads them in pairs. */
-function rerankTexts(value: JsonObject): string[] {
-  const query = strings(value['query']);
-  return documentTexts(value).flatMap((text) => [...query, text]);
 }
 
 function documentTexts({ documents }: JsonObject): string[] {
@@ -76,7 +74,7 @@ function imageCount(value: JsonObject): number {
 
 /** Unicode code points, as the providers that bill by the character count them. */
 function charactersOf({ task, body: { value } }: TaskRequest): number {
-  const [text = ''] = strings(task === 'speech' ? value['input'] : (value['inputs'] ?? value['text_inputs']));
+  const text = strings(task === 'speech' ? value['input'] : (value['inputs'] ?? value['text_inputs'])).join('');
   let characters = 0;
   for (let at = 0; at < text.length; at += 1) {
     // The second half of a pair belongs to the first.
