@@ -12,6 +12,9 @@ import { type Lifeline, ShutdownError } from '../domain/lifeline.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { Recording } from '../domain/recording.js';
 
+/** The endpoint whose path names the model and the task. */
+const INFERENCE = '/api/inference';
+
 /** A larger answer is given, and not kept. */
 const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;
 
@@ -115,7 +118,7 @@ class KeyedAnswers implements Idempotency {
     named(request.inferenceId);
     try {
       const answer = await ask.dispatch();
-      const keptOf = (body: string): KeptAnswer => ({
+      const keptOf = (body: string | Buffer): KeptAnswer => ({
         client: request.client.id,
         key,
         requestHash,
@@ -128,12 +131,13 @@ class KeyedAnswers implements Idempotency {
         headers: answer.headers,
         body,
         costNanoUsd: answer.kind === 'body' ? answer.costNanoUsd : null,
+        ...(answer.kind === 'body' && answer.contentType !== undefined ? { contentType: answer.contentType } : {}),
       });
       if (answer.kind === 'stream') {
         const recording = new Recording(answer, request.life, this.#maxBytes);
         return { ...answer, pump: (sink) => this.#passOn(recording, sink, keptOf, running) };
       }
-      const kept = keptOf(answer.body.toString());
+      const kept = keptOf(answer.contentType === undefined ? answer.body.toString() : answer.body);
       this.#keep(kept, Buffer.byteLength(answer.body));
       running.end({ kind: 'answer', kept });
       return answer;
@@ -194,22 +198,35 @@ class KeyedAnswers implements Idempotency {
 
 /** What a kept answer says of limits would be of yesterday: it says nothing of them. */
 function toAnswer(kept: KeptAnswer): RoutedAnswer {
-  const { provider, model, attempts, headers, body, costNanoUsd } = kept;
+  const { provider, model, attempts, headers, body, contentType, costNanoUsd } = kept;
   const origin = { provider, model, attempts, limits: [] };
-  if (kept.kind === 'body') return { kind: 'body', origin, headers, body, costNanoUsd };
+  if (kept.kind === 'body') {
+    const type = contentType === undefined ? {} : { contentType };
+    return { kind: 'body', origin, headers, body, ...type, costNanoUsd };
+  }
   return {
     kind: 'stream',
     origin,
     headers,
     pump: async (sink) => {
-      await sink.write(body);
+      await sink.write(body.toString());
     },
   };
 }
 
-/** The body's text is its bytes: what is not UTF-8 was refused. */
-function hashOf(request: RoutedRequest): string {
-  return createHash('sha256').update(`${request.endpoint}\n`).update(request.ask.body.text).digest('base64url');
+/** The body's text is its bytes: what is not UTF-8 was refused. A request without a body of JSON has them beside it. */
+function hashOf({ endpoint, model, ask }: RoutedRequest): string {
+  const hash = createHash('sha256').update(`${endpoint}\n`);
+  if (endpoint === INFERENCE) hash.update(`${JSON.stringify([model, ask.task])}\n`);
+  hash.update(ask.body.text);
+  const { carried } = ask;
+  if (carried?.kind === 'bytes') hash.update(`\n${carried.contentType}\n`).update(carried.bytes);
+  // With a key a form is read whole before it is sent.
+  for (const step of carried?.kind === 'form' ? (carried.whole ?? []) : []) {
+    if (step.kind === 'bytes') hash.update(step.bytes);
+    else hash.update(`\n${JSON.stringify(step)}\n`);
+  }
+  return hash.digest('base64url');
 }
 
 function conflict(key: string): WaybillError {

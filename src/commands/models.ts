@@ -58,6 +58,8 @@ function toUsd(rate: NanoUsdPerMillion | null): number | null {
   return rate === null ? null : Number(formatRatePerMillion(rate));
 }
 
+const SHOWN_TASKS = 6;
+
 const COLUMNS = [
   ...['model', 'provider', 'provider model', 'tasks', 'input USD/1M', 'output USD/1M'],
   ...['context', 'region', 'status'],
@@ -69,7 +71,7 @@ function tableOf(models: readonly OfferedModel[]): string {
     `${model.id}${model.isAlias ? ' (alias)' : ''}`,
     model.provider,
     model.providerModel ?? 'any',
-    model.tasks.join(', '),
+    tasksText(model.tasks),
     price(model.input),
     price(model.output),
     model.contextWindow === null ? '-' : String(model.contextWindow),
@@ -77,4 +79,10 @@ function tableOf(models: readonly OfferedModel[]): string {
     model.disabledReason === null ? 'ready' : `disabled: ${model.disabledReason}`,
   ]);
   return lines.length === 0 ? 'no models' : drawColumns(COLUMNS, lines, [4, 5, 6]);
+}
+
+/** Some types do more tasks than a line has room for; `--json` has all of them. */
+function tasksText(tasks: readonly string[]): string {
+  const more = tasks.length - SHOWN_TASKS;
+  return more <= 1 ? tasks.join(', ') : `${tasks.slice(0, SHOWN_TASKS).join(', ')} and ${more} more`;
 }

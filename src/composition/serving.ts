@@ -10,6 +10,7 @@ import { costReportAnswer, wasteReportAnswer } from '../http/admin/reports.js';
 import { requestDetailAnswer, requestListAnswer } from '../http/admin/requests.js';
 import { statsAnswer } from '../http/admin/stats.js';
 import { createHttpHandler, type HttpParts } from '../http/server.js';
+import { audioLength } from '../metering/audio-length.js';
 import { billingAnswer, parseRequestIds } from '../partner/billing.js';
 import { adapters } from '../providers/registry.js';
 import { costReports } from '../reports/cost-report.js';
@@ -72,6 +73,8 @@ function httpParts(generation: Generation, parts: ServingParts): HttpParts {
     hasProvider: (id) => config.providers.some((provider) => provider.id === id),
     billing: (body, filter) => billingAnswer(reader, parseRequestIds(body), filter),
     underWay: inFlight,
+    audioLength,
+    tasksOf: (model) => router.tasksOf(model),
     bodyLimitBytes: config.server.bodyLimitBytes,
     health: foundation.health,
     createdAt: generation.createdAt,

@@ -212,6 +212,7 @@ async function signed(plan: AttemptPlan, headers: HeaderFields, now: number): Pr
   const { target, key } = plan;
   const { route, payload } = plan.prepared;
   if (key.secret.reveal() === '') return headers;
+  if (payload.kind === 'stream') throw new Error(`${target.adapter.id} cannot sign a body that is made as it is sent`);
   const request = { ...route, headers, body: payload.body, now, region: target.region };
   return { ...headers, ...(await target.adapter.sign?.(request, key.secret)) };
 }

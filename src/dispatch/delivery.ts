@@ -2,6 +2,7 @@ import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.
 import { WaybillError } from '../domain/errors.js';
 import type { UpstreamFailure } from '../domain/failure.js';
 import { ClientGoneError } from '../domain/lifeline.js';
+import type { TaskAnswer } from '../domain/provider.js';
 import type { Usage } from '../domain/usage.js';
 import { usageChunk, withCost } from '../wire/openai-cost.js';
 import type { Reading } from './attempt.js';
@@ -36,8 +37,16 @@ export async function deliverWhole(
   const { costNanoUsd } = record;
   delivery.land();
   await record.end({ outcome: 'ok', status: 200, errorCode: null });
+  if (answer.contentType !== undefined) {
+    const { contentType } = answer;
+    return { kind: 'body', origin: delivery.origin(), headers, body: wholeBody(answer), contentType, costNanoUsd };
+  }
   const body = withCost(answer.body, { task: call.plan.request.ask.task, usage, costNanoUsd });
   return { kind: 'body', origin: delivery.origin(), headers, body, costNanoUsd };
+}
+
+function wholeBody({ body }: TaskAnswer): string | Buffer {
+  return typeof body === 'string' || Buffer.isBuffer(body) ? body : Buffer.concat([body.before, body.after]);
 }
 
 /** A stream: passed along as it comes, its end written only when it is settled. */

@@ -6,9 +6,11 @@ import type { NanoUsd } from '../domain/money.js';
 import { worstCaseOf } from '../domain/pricing.js';
 import type { UpstreamTarget } from '../domain/provider.js';
 import type { Target } from '../domain/route.js';
+import { isTokenTask, writesText } from '../domain/task.js';
 import { choiceCount, countedInput, outputBound } from '../wire/openai-request.js';
 import { mostOutput } from '../wire/output-bound.js';
 import type { DispatchParts } from './parts.js';
+import { worstCaseInUnits } from './units.js';
 
 /** What a request without any output bound is expected to write, until its model's own average is learned. */
 export const UNBOUNDED_OUTPUT_TOKENS = 1_000;
@@ -70,6 +72,10 @@ export class Expectation {
    */
   heldFor(target: Target): NanoUsd | null {
     const input = this.#hasBudget ? this.#preciseInput(target) : (this.#precise.get(target.id) ?? this.roughInput);
+    const { ask } = this.#request;
+    if (!isTokenTask(ask.task)) {
+      return worstCaseInUnits(ask, { input, output: this.#writes ? this.#outputOf(target) : 0 }, target.price);
+    }
     return this.#costOf(target, input, this.#writes ? this.#outputOf(target) : null);
   }
 
@@ -92,7 +98,7 @@ export class Expectation {
   }
 
   get #writes(): boolean {
-    return this.#request.ask.task !== 'embedding';
+    return writesText(this.#request.ask.task);
   }
 
   #costOf(target: Target, input: number, output: number | null): NanoUsd | null {

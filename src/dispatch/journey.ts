@@ -115,11 +115,13 @@ export class Journey {
       this.#chances.tried(target);
       const answer = await this.#tryProbed(target, untried, plan.lastResorts.length);
       if (answer !== null) return answer;
-      if (this.#attempts >= this.#parts.policy.retry.maxAttempts) break;
+      if (this.#attempts >= this.#parts.policy.retry.maxAttempts || this.#isSpent) break;
       candidates = this.#withoutTooSmall(candidates, index);
     }
-    const answer = (await this.#tryLastResorts(this.#chances.leftAlone(plan))) ?? (await this.#waitForOne(plan));
-    if (answer !== null) return answer;
+    if (!this.#isSpent) {
+      const answer = (await this.#tryLastResorts(this.#chances.leftAlone(plan))) ?? (await this.#waitForOne(plan));
+      if (answer !== null) return answer;
+    }
     throw this.#exhausted(plan);
   }
 
@@ -172,7 +174,8 @@ export class Journey {
   async #tryTarget(target: Target, untried: number, kept: number): Promise<RoutedAnswer | null> {
     const { retry } = this.#parts.policy;
     // One attempt is kept back for each target not yet tried.
-    const mayTry = () => this.#attempts < Math.max(retry.maxAttempts - untried - kept, this.#attempts === 0 ? 1 : 0);
+    const mayTry = () =>
+      !this.#isSpent && this.#attempts < Math.max(retry.maxAttempts - untried - kept, this.#attempts === 0 ? 1 : 0);
     const prepared = this.#prepare(target);
     if (prepared === null) return null;
     let first = true;
@@ -187,6 +190,12 @@ export class Journey {
       if (!(await this.#goOn(verdict, target, untried, retries, mayTry))) return null;
     }
     return null;
+  }
+
+  /** True when the body was passed along as it came, and is gone: there is nothing to send again. */
+  get #isSpent(): boolean {
+    const { carried } = this.#request.ask;
+    return carried?.kind === 'form' && carried.isSpent;
   }
 
   /** What is to be sent to the target; null when its adapter cannot do what is asked, and others may. */

@@ -4,7 +4,9 @@ import type { AttemptSettlement } from '../domain/ledger.js';
 import type { CountedInput, Meter, MeterSubject } from '../domain/metering.js';
 import { type Cost, costOf } from '../domain/pricing.js';
 import type { Target } from '../domain/route.js';
+import { isTokenTask } from '../domain/task.js';
 import { noCounts, type Usage, type UsageReport } from '../domain/usage.js';
+import { measureInUnits, unansweredInUnits } from './units.js';
 
 /** Everything that can become of an upstream call. */
 export type AttemptEnd =
@@ -77,6 +79,7 @@ function usageOf(call: SettledCall, end: AttemptEnd, meter: Meter): Usage | null
     providerModel: call.target.upstream.providerModel,
     task: call.request.ask.task,
   };
+  if (!isTokenTask(subject.task)) return usageInUnits(call, end, subject, meter);
   switch (end.kind) {
     case 'answered':
     case 'drained':
@@ -108,6 +111,28 @@ function usageOf(call: SettledCall, end: AttemptEnd, meter: Meter): Usage | null
       return end.failure.kind === 'status' || !end.failure.sent ? null : unanswered(call, subject, meter);
     case 'abandoned':
       return unanswered(call, subject, meter);
+  }
+}
+
+/** The same for tasks that are counted in something else than tokens, or in nothing. */
+function usageInUnits(call: SettledCall, end: AttemptEnd, subject: MeterSubject, meter: Meter): Usage | null {
+  const { ask } = call.request;
+  const { price } = call.target;
+  const measure = (report: UsageReport | null, outputTexts: () => readonly string[], interrupted: boolean) =>
+    measureInUnits({ ask, price, subject, report, input: call.input, outputTexts, interrupted }, meter);
+  switch (end.kind) {
+    case 'answered':
+    case 'drained':
+      return measure(end.report, end.outputTexts, false);
+    case 'cut':
+      return measure(end.report, end.outputTexts, true);
+    case 'failed':
+      if (end.report !== null) return measure(end.report, noTexts, false);
+      return end.failure.kind === 'status' || !end.failure.sent
+        ? null
+        : unansweredInUnits({ ask, price, subject, input: call.input }, meter);
+    case 'abandoned':
+      return unansweredInUnits({ ask, price, subject, input: call.input }, meter);
   }
 }
 

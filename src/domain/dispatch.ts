@@ -44,8 +44,10 @@ export type RoutedAnswer =
       kind: 'body';
       origin: AnswerOrigin;
       headers: Readonly<Record<string, string>>;
-      /** JSON: text, or bytes. */
+      /** Text, or bytes. */
       body: string | Buffer;
+      /** JSON where it is absent. */
+      contentType?: string;
       costNanoUsd: NanoUsd | null;
     }
   | {

@@ -20,7 +20,9 @@ export interface KeptAnswer {
   attempts: number;
   headers: Readonly<Record<string, string>>;
   /** The whole body; of a stream its SSE text, the end mark included. */
-  body: string;
+  body: string | Buffer;
+  /** JSON, or a stream's events, where it is absent. */
+  contentType?: string;
   /** Null when unknown, and for streams. */
   costNanoUsd: NanoUsd | null;
 }

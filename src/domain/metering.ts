@@ -8,6 +8,8 @@ export interface CountedInput {
   tokens: number;
   /** Chat messages: each costs a few tokens of framing. */
   messages: number;
+  /** A text that is read several times, and counted once: a query beside each document. */
+  repeated?: { text: string; times: number };
 }
 
 /** Identifies whose counts these are: a provider's tokenizer is known by its model. */

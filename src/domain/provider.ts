@@ -32,8 +32,11 @@ export interface UpstreamRoute {
   url: string;
 }
 
-/** Exactly one body: JSON text or bytes. */
-export type Payload = { kind: 'json'; body: string } | { kind: 'bytes'; body: Uint8Array; contentType: string };
+/** Exactly one body: JSON text, bytes, or bytes that are made as they are sent. */
+export type Payload =
+  | { kind: 'json'; body: string }
+  | { kind: 'bytes'; body: Uint8Array; contentType: string }
+  | { kind: 'stream'; body: () => AsyncIterable<Uint8Array>; contentType: string };
 
 /** A whole answer with a 2xx status. Header names are in lower case. */
 export interface UpstreamAnswer {
@@ -46,9 +49,11 @@ export interface UpstreamAnswer {
 export interface TaskAnswer {
   /**
    * JSON in the client's shape, still without our own usage fields: as text, or, where a large answer need not change,
-   * as the bytes before and after its usage.
+   * as the bytes before and after its usage. With `contentType`: exactly what the client gets.
    */
-  body: string | SplitBody;
+  body: string | SplitBody | Buffer;
+  /** Of an answer that takes no usage of ours: that of a task without tokens, or one that is no JSON. */
+  contentType?: string;
   usage: UsageReport | null;
   /** The text the model wrote, for counting where the provider reported nothing. Called only then. */
   outputTexts(): string[];

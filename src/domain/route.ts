@@ -137,6 +137,8 @@ export interface Router {
   forecast(ask: RouteAsk): Forecast;
   /** Every name this client may ask for, aliases too. */
   list(access: Access): ListedModel[];
+  /** The tasks of everything a name means; empty for a name that means nothing. */
+  tasksOf(model: string): readonly Task[];
 }
 
 /** What the breaker and the averages learn from each attempt. */

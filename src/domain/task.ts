@@ -38,7 +38,33 @@ export const HUGGING_FACE_TASKS = [
 
 export const TASKS = [...OPENAI_TASKS, ...HUGGING_FACE_TASKS] as const;
 
-export type Task = (typeof TASKS)[number];
+/** A Hugging Face task this list does not know: its payload and its answer pass through as they are. */
+export const OTHER_TASK = 'other';
+
+export type Task = (typeof TASKS)[number] | typeof OTHER_TASK;
+
+/** Tasks that are counted in tokens alone, and whose answers take our usage. The others have `units.ts`. */
+const TOKEN_TASKS: ReadonlySet<Task> = new Set(['chat', 'completion', 'embedding']);
+
+export function isTokenTask(task: Task): boolean {
+  return TOKEN_TASKS.has(task);
+}
+
+/** Tasks that are answered with text a model wrote, which a bound of output tokens can cut. */
+const WRITING_TASKS: ReadonlySet<Task> = new Set([
+  'chat',
+  'completion',
+  'text-generation',
+  'conversational',
+  'summarization',
+  'translation',
+  'image-to-text',
+  'image-text-to-text',
+]);
+
+export function writesText(task: Task): boolean {
+  return WRITING_TASKS.has(task);
+}
 
 /** A JSON object as a client or a provider sent it. */
 export type JsonObject = { [key: string]: unknown };
@@ -60,4 +86,40 @@ export interface TaskRequest {
   stream: boolean;
   /** True when the client asked for the usage chunk of a stream. */
   includeUsage: boolean;
+  /** What came instead of JSON, or beside it; `body` then holds the fields that were read for routing. */
+  carried?: Carried;
+}
+
+/** A body that is no JSON. */
+export type Carried = CarriedBytes | CarriedForm;
+
+export interface CarriedBytes {
+  kind: 'bytes';
+  bytes: Buffer;
+  contentType: string;
+  /** Length of the audio in it, where it could be read; null for anything else. */
+  audioMs: number | null;
+}
+
+/** One step of reading a form. A file's bytes follow its `file`, up to the next step of another kind. */
+export type FormStep =
+  | { kind: 'field'; name: string; value: string }
+  | { kind: 'file'; name: string; filename: string; contentType: string }
+  | { kind: 'bytes'; bytes: Buffer };
+
+/** A `multipart/form-data` body, of which a part may still be on its way from the client. */
+export interface CarriedForm {
+  kind: 'form';
+  /** For the form that goes upstream; no client can know it, and so none can write a part of its own into another. */
+  boundary: string;
+  /** From the beginning, again each time. @throws WaybillError when it breaks off or is too large */
+  read(): AsyncIterable<FormStep>;
+  /** True when a part of it was sent and is not kept: it cannot be sent again. */
+  readonly isSpent: boolean;
+  /** All of it, where it came whole before it was sent; null for one that is passed along as it comes. */
+  readonly whole: readonly FormStep[] | null;
+  /** Bytes of its files as far as they came, or, until something came, the most they can be; null when unknown. */
+  fileBytes(): number | null;
+  /** Length of the audio in it, where it could be read before it was sent. */
+  audioMs: number | null;
 }

@@ -10,14 +10,7 @@ import { JsonTextError, parseJsonBody } from '../wire/json-text.js';
  * @throws WaybillError body_too_large, invalid_request
  */
 export async function readBody(req: IncomingMessage, limitBytes: number): Promise<Buffer> {
-  const announced = Number(req.headers['content-length'] ?? Number.NaN);
-  if (announced > limitBytes) throw tooLarge(limitBytes);
-  const encoding = req.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new WaybillError('invalid_request', {
-      message: `The content encoding \`${encoding}\` is not understood; send plain JSON.`,
-    });
-  }
+  checkAnnounced(req, limitBytes);
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let size = 0;
@@ -39,13 +32,30 @@ export async function readBody(req: IncomingMessage, limitBytes: number): Promis
   });
 }
 
-function brokenOff(): WaybillError {
-  return new WaybillError('invalid_request', { message: 'The request broke off before its body was complete.' });
+/** @throws WaybillError body_too_large, invalid_request, before a byte of the body is read */
+export function checkAnnounced(req: IncomingMessage, limitBytes: number): void {
+  const announced = Number(req.headers['content-length'] ?? Number.NaN);
+  if (announced > limitBytes) throw tooLarge(limitBytes);
+  const encoding = req.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new WaybillError('invalid_request', {
+      message: `The content encoding \`${encoding}\` is not understood; send plain JSON.`,
+    });
+  }
+}
+
+export function brokenOff(cause?: unknown): WaybillError {
+  const message = 'The request broke off before its body was complete.';
+  return new WaybillError('invalid_request', { message, cause });
 }
 
 /** @throws WaybillError body_too_large, invalid_request */
 export async function readJsonBody(req: IncomingMessage, limitBytes: number): Promise<JsonBody> {
-  const body = await readBody(req, limitBytes);
+  return parseJson(await readBody(req, limitBytes));
+}
+
+/** @throws WaybillError invalid_request */
+export function parseJson(body: Buffer): JsonBody {
   // Decoding would put a replacement character where the client had something else, and send that on.
   if (!isUtf8(body)) throw unreadable("The request's body is not valid UTF-8.");
   try {
@@ -61,6 +71,6 @@ function unreadable(message: string, cause?: Error): WaybillError {
   return new WaybillError('invalid_request', { message, param: 'body', cause });
 }
 
-function tooLarge(limitBytes: number): WaybillError {
+export function tooLarge(limitBytes: number): WaybillError {
   return new WaybillError('body_too_large', { message: `The request's body is larger than ${limitBytes} bytes.` });
 }

@@ -65,7 +65,7 @@ export function replyWithBody(ctx: HttpContext, answer: Extract<RoutedAnswer, { 
   addFields(headers, answer.headers);
   addAnswerHeaders(headers, answer.origin);
   headers.push('x-waybill-cost-nano-usd', answer.costNanoUsd === null ? 'unknown' : String(answer.costNanoUsd));
-  headers.push('content-type', 'application/json; charset=utf-8');
+  headers.push('content-type', answer.contentType ?? 'application/json; charset=utf-8');
   headers.push('content-length', String(Buffer.byteLength(answer.body)));
   ctx.res.writeHead(200, headers);
   ctx.res.end(answer.body);

@@ -4,11 +4,10 @@ import { WaybillError } from '../domain/errors.js';
 import type { Idempotency } from '../domain/idempotency.js';
 import type { Lifeline } from '../domain/lifeline.js';
 import type { TaskRequest } from '../domain/task.js';
-import { openTaskRequest } from '../wire/openai-request.js';
-import { readJsonBody } from './body.js';
 import type { HttpContext } from './context.js';
 import { dispatchOnce, idempotencyKey } from './idempotent.js';
 import { type CallerParts, callerOf } from './local.js';
+import type { OpeningParts, OpenRequest } from './opened-request.js';
 import { replyWithBody, StreamReply } from './reply.js';
 
 const MAX_TAGS = 16;
@@ -17,10 +16,9 @@ const MAX_TAG_CHARACTERS = 128;
 const MAX_MODEL_CHARACTERS = 512;
 
 /** What the routed endpoints need; of the configuration that is current when the request arrives. */
-export interface RoutedParts extends CallerParts {
+export interface RoutedParts extends CallerParts, OpeningParts {
   dispatcher: Dispatcher;
   idempotency: Idempotency;
-  bodyLimitBytes: number;
   /** Requests under way, so that a stop can wait for them and cut them. */
   underWay: UnderWay;
 }
@@ -32,11 +30,11 @@ export interface UnderWay {
   leave(life: Lifeline): void;
 }
 
-/** One OpenAI-dialect endpoint: identify, read, validate, dispatch, reply. */
-export function routedEndpoint(task: 'chat' | 'completion' | 'embedding', endpoint: string, parts: () => RoutedParts) {
+/** One routed endpoint: identify, read, validate, dispatch, reply. */
+export function routedEndpoint(open: OpenRequest, endpoint: string, parts: () => RoutedParts) {
   return async (ctx: HttpContext): Promise<void> => {
     const current = parts();
-    const { dispatcher, idempotency, bodyLimitBytes, underWay } = current;
+    const { dispatcher, idempotency, underWay } = current;
     const life = underWay.enter();
     let isHandled = false;
     let isClosed = false;
@@ -52,9 +50,8 @@ export function routedEndpoint(task: 'chat' | 'completion' | 'embedding', endpoi
     try {
       const client = callerOf(ctx, current);
       const key = idempotencyKey(ctx);
-      const body = await readJsonBody(ctx.req, bodyLimitBytes);
-      const ask = openTaskRequest(task, body);
-      const request = routedRequest(ctx, { client, ask, endpoint, life });
+      const { ask, model } = await open(ctx, current);
+      const request = routedRequest(ctx, { client, ask, model, endpoint, life });
       const way = key === null ? dispatcher : dispatchOnce(ctx, key, { dispatcher, idempotency });
       if (ask.stream) await replyStreaming(ctx, way, request);
       else replyWithBody(ctx, await wholeAnswer(way, request));
@@ -86,11 +83,11 @@ async function replyStreaming(ctx: HttpContext, dispatcher: Dispatcher, request:
 /** @throws WaybillError invalid_request for headers that cannot be read */
 export function routedRequest(
   ctx: HttpContext,
-  parts: { client: Client; ask: TaskRequest; endpoint: string; life: Lifeline },
+  parts: { client: Client; ask: TaskRequest; model?: string | undefined; endpoint: string; life: Lifeline },
 ): RoutedRequest {
   const { client, ask, endpoint, life } = parts;
   const region = ctx.req.headers['x-waybill-region'];
-  const model = ask.body.value['model'] as string;
+  const model = parts.model ?? (ask.body.value['model'] as string);
   if (model.length > MAX_MODEL_CHARACTERS) {
     throw new WaybillError('invalid_request', {
       message: `\`model\` is at most ${MAX_MODEL_CHARACTERS} characters long`,

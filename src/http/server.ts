@@ -12,14 +12,17 @@ import { type ProviderStatus, providersAnswer } from './admin/providers.js';
 import { answerReload, type ReloadOutcome } from './admin/reload.js';
 import { readBody } from './body.js';
 import type { HttpContext, RequestState } from './context.js';
+import { INFERENCE_PATH, openInference } from './inference.js';
 import { type CorsSettings, cors } from './middleware/cors.js';
 import { errorAnswers } from './middleware/errors.js';
 import { getModel, listModels, type ModelsParts } from './openai/models.js';
+import { jsonRequest, type OpenRequest, textRequest } from './opened-request.js';
 import { live, metricsPage, type OpsParts, ready, unrouted } from './ops.js';
 import { billing, type PartnerParts } from './partner.js';
 import { type PriceParts, priceRequest } from './price.js';
 import { type RoutedParts, routedEndpoint } from './routed.js';
 import { beginRequest, shortWay } from './short-way.js';
+import { openTranscription } from './transcription.js';
 
 /** An answer that is data already. */
 export interface PlainAnswer {
@@ -60,11 +63,16 @@ export interface HttpOptions {
 }
 
 const ROUTED = ['/v1', '/api/v1'];
-const ROUTED_TASKS = [
-  ['/chat/completions', 'chat'],
-  ['/embeddings', 'embedding'],
-  ['/completions', 'completion'],
-] as const;
+const ROUTED_TASKS: ReadonlyArray<readonly [path: string, open: OpenRequest]> = [
+  ['/chat/completions', textRequest('chat')],
+  ['/embeddings', textRequest('embedding')],
+  ['/completions', textRequest('completion')],
+  ['/images/generations', jsonRequest('image')],
+  ['/audio/speech', jsonRequest('speech')],
+  ['/audio/transcriptions', openTranscription],
+  ['/rerank', jsonRequest('rerank')],
+  ['/moderations', jsonRequest('moderation')],
+];
 const ADMIN = '/api/admin/v1';
 
 /** The HTTP interface: one middleware for errors, one route a line. */
@@ -81,11 +89,12 @@ export function createHttpHandler(options: HttpOptions): RequestListener {
 
   const router = new Router<RequestState>();
   const routed = new Map<string, (ctx: HttpContext) => Promise<void>>();
-  for (const [path, task] of ROUTED_TASKS) {
-    const handle = routedEndpoint(task, `/v1${path}`, current);
+  for (const [path, open] of ROUTED_TASKS) {
+    const handle = routedEndpoint(open, `/v1${path}`, current);
     for (const whole of under(path)) routed.set(whole, handle);
     router.post(under(path), handle);
   }
+  router.post(INFERENCE_PATH, routedEndpoint(openInference, '/api/inference', current));
   router.post(under('/price'), priceRequest(current));
   router.post(
     under('/billing'),

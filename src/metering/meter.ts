@@ -1,6 +1,6 @@
 import type { CountedInput, Meter, MeterSubject } from '../domain/metering.js';
 import type { Clock, Logger } from '../domain/ports.js';
-import type { Task } from '../domain/task.js';
+import { writesText } from '../domain/task.js';
 import { type Count, noCounts, totalInput, totalOutput, type Usage, type UsageCounts } from '../domain/usage.js';
 import { type Calibration, createCalibration } from './calibration.js';
 import { encodingFor } from './encodings.js';
@@ -11,9 +11,6 @@ const TOKENS_PER_MESSAGE = 3;
 const TOKENS_OF_PRIMING = 3;
 
 const BYTES_PER_TOKEN = 4;
-
-/** Tasks that are answered with text, whose tokens are output. The others are counted by their input alone. */
-const TASKS_WITH_OUTPUT: ReadonlySet<Task> = new Set(['chat', 'completion', 'text-generation', 'conversational']);
 
 /** So many kinds of malformed usage are told apart in the log. */
 const MAX_PROBLEMS = 1_000;
@@ -35,7 +32,9 @@ export function createMeter(options: { calibration?: Calibration; clock?: Clock;
   }
 
   function countInput(input: CountedInput, subject: MeterSubject): number {
-    return countTexts(input.texts, subject) + input.tokens + framingOf(input);
+    const { repeated } = input;
+    const again = repeated === undefined ? 0 : repeated.times * countTexts([repeated.text], subject);
+    return countTexts(input.texts, subject) + input.tokens + framingOf(input) + again;
   }
 
   function logProblems({ providerId, providerModel }: MeterSubject, fields: readonly string[]): void {
@@ -54,12 +53,15 @@ export function createMeter(options: { calibration?: Calibration; clock?: Clock;
 
     roughInput(input) {
       let quarters = 0;
-      for (const text of input.texts) {
-        // ASCII is a quarter of a token a letter; each byte beyond counts twice, as other alphabets take more tokens.
-        quarters += 2 * Buffer.byteLength(text) - text.length;
+      for (const text of input.texts) quarters += quartersOf(text);
+      let least = input.texts.length;
+      if (input.repeated !== undefined) {
+        const { text, times } = input.repeated;
+        quarters += times * quartersOf(text);
+        least += times;
       }
       // No text is less than a token, however short.
-      return Math.max(Math.ceil(quarters / BYTES_PER_TOKEN), input.texts.length) + input.tokens + framingOf(input);
+      return Math.max(Math.ceil(quarters / BYTES_PER_TOKEN), least) + input.tokens + framingOf(input);
     },
 
     measure({ subject, report, input, outputTexts, interrupted }) {
@@ -70,7 +72,7 @@ export function createMeter(options: { calibration?: Calibration; clock?: Clock;
         counts.input = countInput(input(), subject);
         isEstimated = true;
       }
-      const isAboutOutput = TASKS_WITH_OUTPUT.has(subject.task);
+      const isAboutOutput = writesText(subject.task);
       let output = isAboutOutput ? totalOutput(counts) : null;
       if (isAboutOutput && output === null) {
         output = countTexts(outputTexts(), subject);
@@ -93,6 +95,11 @@ export function createMeter(options: { calibration?: Calibration; clock?: Clock;
       return average === null ? null : Math.ceil(average);
     },
   };
+}
+
+/** ASCII is a quarter of a token a letter; each byte beyond counts twice, as other alphabets take more tokens. */
+function quartersOf(text: string): number {
+  return 2 * Buffer.byteLength(text) - text.length;
 }
 
 function framingOf(input: CountedInput): number {

@@ -156,18 +156,3 @@ export function openAiModelLister(defaultPath: string): ModelLister {
     },
   };
 }
-
-/** Any server that speaks the dialect: vLLM, TGI, llama.cpp, LM Studio, LiteLLM, another Waybill. */
-export const openAiCompatibleServer = openAiCompatible({
-  id: 'openai_compatible',
-  docs: 'https://platform.openai.com/docs/api-reference',
-  needsKey: false,
-  sample: {
-    id: 'local',
-    type: 'openai_compatible',
-    base_url: 'http://127.0.0.1:8000/v1',
-    api_keys: [`\${LOCAL_API_KEY:-}`],
-    model: 'Qwen/Qwen3-8B',
-    pricing: { unit: '1m_tokens', input_token_cost: 0, output_token_cost: 0 },
-  },
-});

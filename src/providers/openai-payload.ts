@@ -1,5 +1,5 @@
 import type { Payload, UpstreamTarget } from '../domain/provider.js';
-import type { TaskRequest } from '../domain/task.js';
+import { type TaskRequest, writesText } from '../domain/task.js';
 import { editMembers, writeObject } from '../wire/json-text.js';
 import { applyRules, type ParameterRules } from './parameter-rules.js';
 
@@ -34,7 +34,7 @@ export function prepareOpenAiPayload(
   }
   for (const [key, raw] of asked) members.set(key, raw);
   members.delete('model');
-  if (request.task !== 'embedding') boundOutput(members, request, target, options);
+  if (writesText(request.task)) boundOutput(members, request, target, options);
   if (request.stream) askForUsage(members, options);
   for (const name of target.dropParams) members.delete(name);
   // Concatenated by hand: this is every request's way.

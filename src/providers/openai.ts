@@ -1,5 +1,6 @@
 import type { TaskRequest } from '../domain/task.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { openAiMedia, withTasks } from './openai-media.js';
 import type { MaxTokensName } from './openai-payload.js';
 
 /** Models that reason refuse `max_tokens`. Dated and fine-tuned names (`ft:o4-mini:…`) begin the same way. */
@@ -10,7 +11,7 @@ const REASONING_MODEL = /^(ft:)?(o\d|gpt-([5-9]|\d{2,})|codex)(\b|-|$)/;
  * text completions know `max_tokens` alone. Cached and reasoning tokens come inside the totals.
  * Source: https://platform.openai.com/docs/api-reference/chat/create#chat-create-max_completion_tokens
  */
-export const openai = openAiCompatible({
+const text = openAiCompatible({
   id: 'openai',
   docs: 'https://platform.openai.com/docs/api-reference',
   baseUrl: 'https://api.openai.com/v1',
@@ -23,6 +24,9 @@ export const openai = openAiCompatible({
     pricing: { unit: '1m_tokens', input_token_cost: 0.15, cached_input_token_cost: 0.075, output_token_cost: 0.6 },
   },
 });
+
+/** With images, speech, transcription and moderation. */
+export const openai = withTasks(text, openAiMedia());
 
 /** For OpenAI's own models, wherever they run. */
 export function openAiMaxTokensName(providerModel: string, request: TaskRequest): MaxTokensName | null {

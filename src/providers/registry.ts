@@ -23,7 +23,7 @@ import { nscale } from './nscale.js';
 import { nvidia } from './nvidia.js';
 import { ollama } from './ollama.js';
 import { openai } from './openai.js';
-import { openAiCompatibleServer } from './openai-compatible.js';
+import { openAiCompatibleServer } from './openai-compatible-server.js';
 import { openrouter } from './openrouter.js';
 import { ovhcloud } from './ovhcloud.js';
 import { perplexity } from './perplexity.js';

@@ -262,7 +262,14 @@ export function createRouter(parts: RouterParts): Router {
     });
   }
 
-  return { plan, forecast, list: (access) => parts.resolver.list(access) };
+  return {
+    plan,
+    forecast,
+    list: (access) => parts.resolver.list(access),
+    tasksOf: (model) => [
+      ...new Set(parts.resolver.resolve(model)?.meanings.flatMap(({ target }) => target.tasks) ?? []),
+    ],
+  };
 }
 
 function supports(target: Target, ask: RouteAsk, excluded: Exclusion[]): boolean {

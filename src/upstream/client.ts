@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
 import { type Dispatcher, Pool } from 'undici';
@@ -83,7 +84,7 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
         path,
         method: call.route.method,
         headers: call.headers,
-        body: call.payload === null ? null : call.payload.body,
+        body: bodyOf(call, exchange),
       },
       exchange,
     );
@@ -134,6 +135,39 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
       await Promise.all(all.map((pool) => pool.destroy()));
     },
   };
+}
+
+function bodyOf(call: UpstreamCall, exchange: Exchange): string | Uint8Array | Readable | null {
+  const { payload } = call;
+  if (payload === null) return null;
+  if (payload.kind !== 'stream') return payload.body;
+  return Readable.from(streamed(call, payload.body(), exchange), { objectMode: false });
+}
+
+/**
+ * A body that is made as it is sent. A provider that waits for its next part is not late; what is wrong with the body
+ * itself ends the request and not only the call.
+ */
+async function* streamed(
+  call: UpstreamCall,
+  body: AsyncIterable<Uint8Array>,
+  exchange: Exchange,
+): AsyncGenerator<Uint8Array> {
+  const parts = body[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      exchange.bodyIsLate(true);
+      const { value, done } = await parts.next();
+      exchange.bodyIsLate(false);
+      if (done === true) return;
+      yield value;
+    }
+  } catch (error) {
+    call.life.end(error);
+    throw error;
+  } finally {
+    await parts.return?.();
+  }
 }
 
 function responseOf(exchange: Exchange, call: UpstreamCall, stated: UpstreamResponse['stated']): UpstreamResponse {
@@ -253,6 +287,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #queue: Buffer[] = [];
   #queuedBytes = 0;
   #ended = false;
+  #isBodyLate = false;
   #error: unknown = null;
   #waiting: { resolve: (part: Buffer | null) => void; reject: (error: unknown) => void } | null = null;
 
@@ -264,10 +299,10 @@ class Exchange implements Dispatcher.DispatchHandler {
     });
     this.#onEnd = () => this.#fail(call.life.reason);
     call.life.onEnd(this.#onEnd);
-    this.#timer = setTimeout(
-      () => this.#fail(timeoutError('UND_ERR_HEADERS_TIMEOUT', `no answer within ${call.firstByteMs} ms`)),
-      call.firstByteMs,
-    );
+    this.#timer = setTimeout(() => {
+      if (this.#isBodyLate) this.#timer.refresh();
+      else this.#fail(timeoutError('UND_ERR_HEADERS_TIMEOUT', `no answer within ${call.firstByteMs} ms`));
+    }, call.firstByteMs);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -282,6 +317,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.headers = flatten(headers);
     clearTimeout(this.#timer);
     this.#resolveStarted();
+  }
+
+  /** Whether the request's next part is still to come; from when it came the time to the first byte begins anew. */
+  bodyIsLate(isLate: boolean): void {
+    this.#isBodyLate = isLate;
+    if (!isLate && !this.#ended && this.status === 0) this.#timer.refresh();
   }
 
   /** From now on something has to come within the idle time. */

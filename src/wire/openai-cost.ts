@@ -22,9 +22,11 @@ const REPORTED_FIGURES = ['prompt_tokens', 'completion_tokens', 'total_tokens'] 
  */
 export function withCost(body: string, charge: Charge): string;
 export function withCost(body: SplitBody, charge: Charge): Buffer;
-export function withCost(body: string | SplitBody, charge: Charge): string | Buffer;
-export function withCost(body: string | SplitBody, charge: Charge): string | Buffer {
+export function withCost(body: string | SplitBody | Buffer, charge: Charge): string | Buffer;
+export function withCost(body: string | SplitBody | Buffer, charge: Charge): string | Buffer {
   if (typeof body === 'string') return textWithCost(body, charge);
+  // No JSON: there is no place for a usage in it.
+  if (Buffer.isBuffer(body)) return body;
   const comma = body.usage === null ? ',' : '';
   const usage = Buffer.from(`${comma}"usage":${usageText(body.usage, charge)}`);
   return Buffer.concat([body.before, usage, body.after]);

@@ -1,6 +1,7 @@
 import { WaybillError } from '../domain/errors.js';
 import type { CountedInput } from '../domain/metering.js';
-import type { JsonBody, JsonObject, TaskRequest } from '../domain/task.js';
+import { type JsonBody, type JsonObject, type TaskRequest, writesText } from '../domain/task.js';
+import { taskInput } from './task-input.js';
 
 /** The tasks whose requests are OpenAI's own. */
 export type OpenAiTask = 'chat' | 'completion' | 'embedding';
@@ -90,14 +91,19 @@ function refuse(param: string, why: string): never {
 
 /**
  * The most output tokens the request allows, over all its choices and prompts; null where it sets no bound, as 0 and
- * -1 do to the servers that take them. Embeddings have no output.
+ * -1 do to the servers that take them. Embeddings, and whatever else writes no text, have no output.
  */
 export function outputBound(request: TaskRequest): number | null {
-  if (request.task === 'embedding') return 0;
+  if (!writesText(request.task)) return 0;
   const { value } = request.body;
-  const each = value['max_completion_tokens'] ?? value['max_tokens'];
+  const each = value['max_completion_tokens'] ?? value['max_tokens'] ?? newTokens(value['parameters']);
   if (typeof each !== 'number' || each <= 0) return null;
   return each * choiceCount(request);
+}
+
+/** Text Generation Inference's own name of the bound. */
+function newTokens(parameters: unknown): unknown {
+  return isObject(parameters) ? parameters['max_new_tokens'] : undefined;
 }
 
 /** How many choices the request asks for: `n` of each prompt. */
@@ -124,6 +130,7 @@ export function countedInput(request: TaskRequest): CountedInput {
   const { value, members } = request.body;
   if (request.task === 'completion') return countedTexts(value['prompt']);
   if (request.task === 'embedding') return countedTexts(value['input']);
+  if (request.task !== 'chat') return taskInput(request);
   const counter = new Counter();
   const messages = Array.isArray(value['messages']) ? value['messages'] : [];
   for (const message of messages) counter.addMessage(message);

@@ -46,6 +46,8 @@ const DOORS: ReadonlyArray<{ pack: RegExp; door: RegExp }> = [
   { pack: /^(js-yaml|zod)$/, door: /^config\// },
   { pack: /^@smithy\/signature-v4$/, door: /^providers\/bedrock\/sign\.ts$/ },
   { pack: /^@smithy\/eventstream-codec$/, door: /^wire\/event-stream\.ts$/ },
+  { pack: /^@fastify\/busboy$/, door: /^http\/form-steps\.ts$/ },
+  { pack: /^music-metadata$/, door: /^metering\/audio-length\.ts$/ },
   { pack: /^commander$/, door: /^(cli|commands\/.*)\.ts$/ },
 ];
 

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { ProviderAdapter } from '../../src/domain/provider.js';
-import type { Task } from '../../src/domain/task.js';
+import { isTokenTask, type Task } from '../../src/domain/task.js';
 import { adapters } from '../../src/providers/registry.js';
 import { describeAdapter, describeTask, type TaskFixture } from './adapters.js';
 import { claudeChat, claudeThinking } from './claude.js';
 import { bedrockChat, bedrockTools } from './fixtures/bedrock.js';
 import { cohereChat, cohereEmbedding, cohereTools } from './fixtures/cohere.js';
 import { geminiFixtures } from './gemini-fixtures.js';
+import { nativeFixtures, openAiFixtures, teiFixtures } from './unit-task-fixtures.js';
+import { describeUnitTask, type UnitTaskFixture } from './unit-tasks.js';
 
 const USAGE =
   '"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,"completion_tokens_details":{"reasoning_tokens":5}}';
@@ -180,10 +182,33 @@ function fixturesOf(adapter: ProviderAdapter, task: Task): TaskFixture[] {
   return fixtures;
 }
 
+/** Where an adapter asks Hugging Face's own tasks. */
+const NATIVE_PATHS: Record<string, (task: Task) => string> = {
+  huggingface: (task) =>
+    task === 'feature-extraction' || task === 'sentence-similarity'
+      ? `/hf-inference/models/vendor/model-1/pipeline/${task}`
+      : '/hf-inference/models/vendor/model-1',
+  sandbox: (task) => `/hf-inference/models/vendor/model-1/pipeline/${task}`,
+};
+/** Tasks an adapter speaks in another dialect than OpenAI's. */
+const unitByAdapter: Record<string, Partial<Record<Task, UnitTaskFixture[]>>> = {
+  huggingface: { rerank: teiFixtures },
+};
+
+function unitFixturesOf(adapter: ProviderAdapter, task: Task): UnitTaskFixture[] {
+  const path = NATIVE_PATHS[adapter.id]?.(task);
+  const native = path === undefined ? [] : nativeFixtures(task, path);
+  const fixtures = unitByAdapter[adapter.id]?.[task] ?? openAiFixtures[task] ?? native;
+  if (fixtures.length === 0) throw new Error(`${adapter.id} can do ${task}, and has no fixtures for it`);
+  const target = adapter.inline === true ? { target: { baseUrl: 'http://127.0.0.1:9' } } : {};
+  return fixtures.map((fixture) => ({ ...target, ...fixture }));
+}
+
 describe.each(adapters.map((adapter) => [adapter.id, adapter] as const))('adapter %s', (_id, adapter) => {
   describeAdapter(adapter);
   for (const task of Object.keys(adapter.tasks) as Task[]) {
-    for (const fixture of fixturesOf(adapter, task)) describeTask(adapter, task, fixture);
+    if (isTokenTask(task)) for (const fixture of fixturesOf(adapter, task)) describeTask(adapter, task, fixture);
+    else for (const fixture of unitFixturesOf(adapter, task)) describeUnitTask(adapter, task, fixture);
   }
 });
 

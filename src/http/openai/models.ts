@@ -3,6 +3,7 @@ import { formatRatePerMillion, type NanoUsdPerMillion } from '../../domain/money
 import type { ListedModel, Router, Target, TargetHealth } from '../../domain/route.js';
 import type { HttpContext } from '../context.js';
 import { type CallerParts, callerOf } from '../local.js';
+import { modelInPath } from '../model-in-path.js';
 
 export interface ModelsParts extends CallerParts {
   router: Router;
@@ -25,7 +26,7 @@ export function getModel(parts: () => ModelsParts, idOf: (ctx: HttpContext) => s
   return (ctx: HttpContext): void => {
     const current = parts();
     const { access } = callerOf(ctx, current);
-    const id = decoded(idOf(ctx));
+    const id = modelInPath(idOf(ctx));
     const model = current.router.list(access).find((listed) => listed.id === id);
     if (model === undefined) {
       throw new WaybillError('model_not_found', {
@@ -70,16 +71,4 @@ function providerObject(target: Target, health: TargetHealth) {
 /** USD per million tokens, for reading. */
 function usdPerMillion(rate: NanoUsdPerMillion | undefined): number | null {
   return rate === undefined ? null : Number(formatRatePerMillion(rate));
-}
-
-function decoded(id: string): string {
-  try {
-    return decodeURIComponent(id);
-  } catch (cause) {
-    throw new WaybillError('invalid_request', {
-      message: 'The model id in the path is not valid percent-encoding.',
-      param: 'model',
-      cause,
-    });
-  }
 }

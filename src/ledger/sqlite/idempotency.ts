@@ -30,7 +30,11 @@ const SQL = {
 } as const;
 
 type Statements = { [K in keyof typeof SQL]: Statement<unknown[]> };
-type Head = Pick<KeptAnswer, 'kind' | 'provider' | 'model' | 'attempts' | 'headers'> & { cost: string | null };
+type Head = Pick<KeptAnswer, 'kind' | 'provider' | 'model' | 'attempts' | 'headers' | 'contentType'> & {
+  cost: string | null;
+  /** The column holds text: bytes stand in it as base64. */
+  base64?: true;
+};
 
 interface Row {
   client: string;
@@ -83,9 +87,13 @@ class SqliteIdempotency implements IdempotencyStore {
   }
 
   keep(kept: KeptAnswer): void {
-    const { client, key, kind, provider, model, attempts, headers, body, costNanoUsd } = kept;
+    const { client, key, kind, provider, model, attempts, headers, contentType, costNanoUsd } = kept;
     const cost = costNanoUsd === null ? null : costNanoUsd.toString();
+    const isBytes = typeof kept.body !== 'string';
+    const body = isBytes ? kept.body.toString('base64') : kept.body;
     const head: Head = { kind, provider, model, attempts, headers, cost };
+    if (contentType !== undefined) head.contentType = contentType;
+    if (isBytes) head.base64 = true;
     const bytes = Buffer.byteLength(body);
     let total = this.#total;
     this.#db
@@ -130,7 +138,7 @@ class SqliteIdempotency implements IdempotencyStore {
 }
 
 function toKept(row: Row): KeptAnswer {
-  const { cost, ...head } = JSON.parse(row.head) as Head;
+  const { cost, base64, ...head } = JSON.parse(row.head) as Head;
   return {
     client: row.client,
     key: row.key,
@@ -138,7 +146,7 @@ function toKept(row: Row): KeptAnswer {
     inferenceId: row.inference_id,
     keptAt: row.kept_at,
     ...head,
-    body: row.body,
+    body: base64 === true ? Buffer.from(row.body, 'base64') : row.body,
     costNanoUsd: cost === null ? null : BigInt(cost),
   };
 }

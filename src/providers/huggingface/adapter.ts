@@ -1,12 +1,14 @@
+import { WaybillError } from '../../domain/errors.js';
 import type { UpstreamFailure, Verdict } from '../../domain/failure.js';
 import type { ProviderAdapter, TaskHelper, UpstreamRoute, UpstreamTarget } from '../../domain/provider.js';
-import { encodeModel } from '../model-path.js';
+import type { Task } from '../../domain/task.js';
 import { openAiCompatible, openAiHelper } from '../openai-compatible.js';
+import { teiRerankHelper } from '../rerank.js';
+import { DEAD_HOST, endpointRoot, hostOf, modelUrl } from './base-url.js';
 import { isFeatureExtraction, prepareFeatureExtraction, readFeatureExtraction } from './feature-extraction.js';
+import { nativeTasks } from './native-tasks.js';
 
 const ROUTER = 'https://router.huggingface.co/v1';
-const ROUTER_HOST = 'router.huggingface.co';
-const DEAD_HOST = 'api-inference.huggingface.co';
 const DEAD_HOST_HINT = `${DEAD_HOST} is gone for good: set base_url to ${ROUTER}, or leave it out.`;
 
 const dialect = openAiCompatible({
@@ -43,6 +45,19 @@ const embedding: TaskHelper = {
       : openAiEmbedding.getResponse(answer, request, target),
 };
 
+/** Reranking: Text Embeddings Inference, on an endpoint of one's own. */
+const teiRerank = teiRerankHelper(endpointRoot);
+const rerank: TaskHelper = {
+  ...teiRerank,
+  preparePayload(request, target) {
+    if (modelUrl(target) === null) return teiRerank.preparePayload(request, target);
+    throw new WaybillError('task_not_supported', {
+      message: `Hugging Face's router does not rerank; set base_url to an endpoint of Text Embeddings Inference for \`${target.providerModel}\`.`,
+      param: 'model',
+    });
+  },
+};
+
 /**
  * Hugging Face: its router for Inference Providers, and dedicated endpoints (TGI, TEI). An organisation pays through the
  * header `X-HF-Bill-To`, which is set under `headers`.
@@ -50,43 +65,29 @@ const embedding: TaskHelper = {
  */
 export const huggingface: ProviderAdapter = {
   ...dialect,
-  tasks: { ...dialect.tasks, embedding },
+  tasks: { ...dialect.tasks, embedding, rerank, ...nativeTasks(taskRoute) },
   hint: (_failure, target) => (hostOf(target.baseUrl) === DEAD_HOST ? DEAD_HOST_HINT : undefined),
   checkEntry: ({ baseUrl }) => (baseUrl !== null && hostOf(baseUrl) === DEAD_HOST ? [DEAD_HOST_HINT] : []),
 };
 
-/**
- * Null where the base URL is a dedicated endpoint, or one of the router's providers by name (`/together/v1`), which speak
- * OpenAI's dialect. A base URL whose path ends in `/hf-inference` (the router's, or that of something in front of it) is
- * that root as written.
- */
+/** Null where feature extraction is not asked by the model's name. */
 function featureExtractionRoute(target: UpstreamTarget): UpstreamRoute | null {
-  const base = target.baseUrl.replace(/\/+$/, '');
-  const host = hostOf(base);
-  const pipeline = () => `models/${encodeModel(target.providerModel)}/pipeline/feature-extraction`;
-  if (base.endsWith('/hf-inference')) return { method: 'POST', url: `${base}/${pipeline()}` };
-  if (host === ROUTER_HOST && /^(\/v1)?$/.test(base.slice(originOf(base).length))) {
-    return { method: 'POST', url: `${originOf(base)}/hf-inference/${pipeline()}` };
-  }
-  // The dead host is asked as written: what it answers says where to go.
-  if (host === DEAD_HOST) return { method: 'POST', url: `${originOf(base)}/${pipeline()}` };
-  return null;
+  const url = modelUrl(target);
+  return url === null ? null : { method: 'POST', url: `${url}/pipeline/feature-extraction` };
+}
+
+/**
+ * The tasks of `POST /api/inference`. Feature extraction and sentence similarity are both asked of the same models, so
+ * their route says which is meant; a dedicated endpoint does one task, at its root.
+ */
+function taskRoute(task: Task, target: UpstreamTarget): UpstreamRoute {
+  const url = modelUrl(target);
+  if (url === null) return { method: 'POST', url: `${endpointRoot(target)}/` };
+  const isNamed = task === 'feature-extraction' || task === 'sentence-similarity';
+  return { method: 'POST', url: isNamed ? `${url}/pipeline/${task}` : url };
 }
 
 /** The router says so when no provider serves the model any more: another target may. */
 function classifyHuggingFace(failure: UpstreamFailure): Verdict | undefined {
   return failure.code === 'model_not_supported' ? { action: 'fall-back' } : undefined;
-}
-
-function originOf(base: string): string {
-  const slash = base.indexOf('/', base.indexOf('://') + 3);
-  return slash === -1 ? base : base.slice(0, slash);
-}
-
-function hostOf(base: string): string {
-  const origin = originOf(base);
-  return origin
-    .slice(origin.indexOf('://') + 3)
-    .replace(/:\d+$/, '')
-    .toLowerCase();
 }

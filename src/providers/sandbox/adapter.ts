@@ -1,10 +1,10 @@
+import { encodeModel } from '../huggingface/base-url.js';
+import { nativeTasks } from '../huggingface/native-tasks.js';
 import { openAiCompatible } from '../openai-compatible.js';
+import { openAiMedia, withTasks } from '../openai-media.js';
+import { rerankHelper } from '../rerank.js';
 
-/**
- * The bundled upstream, over real HTTP on a loopback port: for first steps, tests and benchmarks. Its address is given
- * by whoever starts it.
- */
-export const sandbox = openAiCompatible({
+const text = openAiCompatible({
   id: 'sandbox',
   docs: 'docs/providers.md#sandbox',
   needsKey: false,
@@ -16,4 +16,17 @@ export const sandbox = openAiCompatible({
     model: 'sandbox-small',
     pricing: { unit: '1m_tokens', input_token_cost: 0.2, output_token_cost: 0.6 },
   },
+});
+
+/**
+ * The bundled upstream, over real HTTP on a loopback port: for first steps, tests and benchmarks. Its address is given
+ * by whoever starts it. It does every task there is.
+ */
+export const sandbox = withTasks(text, {
+  ...nativeTasks((task, target) => ({
+    method: 'POST',
+    url: `${target.baseUrl}/hf-inference/models/${encodeModel(target.providerModel)}/pipeline/${task}`,
+  })),
+  ...openAiMedia(),
+  rerank: rerankHelper(),
 });

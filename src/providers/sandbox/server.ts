@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SandboxAnswers } from './answers.js';
+import { type ReadBody, readForm, readPlain } from './bodies.js';
 import { errorReply, type Reply } from './reply.js';
 import { SandboxCounter, type SandboxStats } from './stats.js';
 
@@ -74,18 +75,16 @@ function handle(
     const body = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
     const key = keyOf(request);
     const script = request.headers['x-sandbox-script'];
-    const reply =
-      size > MAX_BODY_BYTES
-        ? errorReply(413, {})
-        : answers.answer({
-            method,
-            path,
-            script: typeof script === 'string' ? script : null,
-            key,
-            body: body.toString('utf8'),
-          });
-    counter.count(path, key, reply);
-    send(response, reply, counter);
+    const answer = (read: ReadBody) => {
+      const asked = { method, path, script: typeof script === 'string' ? script : null, key, ...read };
+      const reply = size > MAX_BODY_BYTES ? errorReply(413, {}) : answers.answer(asked);
+      counter.count(path, key, reply);
+      send(response, reply, counter);
+    };
+    const type = request.headers['content-type'] ?? '';
+    if (size > MAX_BODY_BYTES) answer({ body: '' });
+    else if (/^multipart\/form-data\b/i.test(type)) void readForm(body, type).then(answer);
+    else answer(readPlain(body, type));
   });
 }
 

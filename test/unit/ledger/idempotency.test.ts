@@ -43,6 +43,12 @@ function anAnswer(overrides: Partial<KeptAnswer> = {}): KeptAnswer {
 const found = (key: string, client = 'a') => store.find(client, key, 0) !== null;
 
 describe('kept answers', () => {
+  it('come back byte for byte where they are no text', () => {
+    const body = Buffer.from([0x00, 0xff, 0xc3, 0x28, 0x80]);
+    store.keep(anAnswer({ body, contentType: 'audio/mpeg' }));
+    expect(store.find('a', 'k', 0)).toEqual(anAnswer({ body, contentType: 'audio/mpeg' }));
+  });
+
   it('come back as they were, also after the file was closed and opened', () => {
     store.keep(anAnswer());
     store.keep(anAnswer({ key: 'stream', kind: 'stream', costNanoUsd: null }));

@@ -123,3 +123,66 @@ describe('connections that no configuration uses', () => {
     await other.close();
   });
 });
+
+describe('a body that is made as it is sent', () => {
+  function stream(body: () => AsyncIterable<Uint8Array>, firstByteMs: number, life = new Lifeline()) {
+    const result = client.send({
+      route: { method: 'POST', url: `${upstream.url}/v1/x` },
+      headers: {},
+      payload: { kind: 'stream', body, contentType: 'text/plain' },
+      connectMs: 1_000,
+      firstByteMs,
+      idleMs: 5_000,
+      life,
+      secrets: [],
+      limits: { sent: () => {} },
+    });
+    return { result, life };
+  }
+
+  it('is not late while its own next part is', async () => {
+    upstream.setScript([{ body: 'ok' }]);
+    const { result } = stream(async function* () {
+      yield Buffer.from('one ');
+      // Longer than the provider may take.
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      yield Buffer.from('two');
+    }, 100);
+    expect((await result).ok).toBe(true);
+    expect(upstream.requests.at(-1)?.body).toBe('one two');
+  });
+
+  it('leaves the provider its time once it is complete', async () => {
+    upstream.setScript([{ hang: true }]);
+    const { result } = stream(async function* () {
+      yield Buffer.from('one');
+    }, 100);
+    expect(await result).toMatchObject({ ok: false, failure: { kind: 'timeout', sent: true } });
+  });
+
+  it('that fails ends the request with its own reason', async () => {
+    upstream.setScript([{ body: 'ok' }]);
+    const reason = new Error('the form broke off');
+    const { result, life } = stream(async function* () {
+      yield Buffer.from('one');
+      throw reason;
+    }, 5_000);
+    await expect(result).rejects.toBe(reason);
+    expect(life.reason).toBe(reason);
+  });
+
+  it('is let go when the provider refuses it early', async () => {
+    let isLetGo = false;
+    upstream.setScript([{ status: 401, body: { error: 'no' } }]);
+    const { result, life } = stream(async function* () {
+      try {
+        for (let part = 0; part < 50; part += 1) yield Buffer.alloc(1024, 'a');
+      } finally {
+        isLetGo = true;
+      }
+    }, 5_000);
+    expect(await result).toMatchObject({ ok: false, failure: { status: 401 } });
+    await expect.poll(() => isLetGo).toBe(true);
+    expect(life.isEnded).toBe(false);
+  });
+});
