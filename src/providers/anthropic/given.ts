@@ -12,7 +12,10 @@ export class Given {
   constructor(request: TaskRequest, target: UpstreamTarget) {
     for (const key in target.extraBody) this.#set(key, target.extraBody[key], JSON.stringify(target.extraBody[key]));
     for (const [key, text] of request.body.members) this.#set(key, request.body.value[key], text);
-    for (const name of target.dropParams) this.#delete(name);
+    for (const name of target.dropParams) {
+      // A request without messages is none.
+      if (name !== 'messages') this.#delete(name);
+    }
   }
 
   /** The value of a member, its text left behind; undefined where it was not given. */

@@ -188,7 +188,6 @@ export class AnthropicStreamReader implements StreamReader {
   /** A call without arguments says nothing of them, and clients parse what they got. */
   #closeBlock(index: unknown): StreamStep {
     const open = this.#open.get(index);
-    this.#open.delete(index);
     return open === undefined || open.call === null || open.hasInput ? NOTHING : this.#input(open, '{}');
   }
 

@@ -370,6 +370,12 @@ describe('a stream', () => {
     expect(reader.usage()?.counts).toEqual({ ...noCounts(), input: 5, cachedInput: 7 });
   });
 
+  it('forgets what its beginning said of the output', () => {
+    const usage = { output_tokens: 1, output_tokens_details: { thinking_tokens: 1 } };
+    const { reader } = stream(claudeStart(usage), messageDelta('end_turn', { output_tokens: 20 }));
+    expect(reader.usage()?.counts).toEqual({ ...noCounts(), output: 20 });
+  });
+
   it('takes later figures for the earlier ones, which they include', () => {
     const later = { input_tokens: 8, cache_read_input_tokens: null, output_tokens: 20 };
     const { reader } = stream(

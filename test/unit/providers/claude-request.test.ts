@@ -749,6 +749,10 @@ describe('settings', () => {
     expect(sent({ temperature: null }, { extraBody: { temperature: 0.5 } })).not.toHaveProperty('temperature');
   });
 
+  it('that a request cannot do without are never dropped', () => {
+    expect(textSent({}, { dropParams: ['model', 'messages', 'max_tokens'] })).toBe(textSent({}));
+  });
+
   it('keep the text of their numbers', () => {
     const request = aRequest('chat', { messages: [hello] });
     const members = new Map([...request.body.members, ['temperature', '0.50'], ['x', '14150443913665712001']]);
