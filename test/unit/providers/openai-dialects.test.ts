@@ -448,6 +448,17 @@ describe('mistral', () => {
   });
 });
 
+describe('several choices of mistral', () => {
+  it('are each read as what they are', () => {
+    const said = (content: unknown) => ({ message: { role: 'assistant', content } });
+    const body = JSON.stringify({ choices: [said([{ type: 'text', text: 'a' }]), said('12'), { message: {} }] });
+    const request = openTaskRequest('chat', parseJsonBody(JSON.stringify({ model: 'm', messages: MESSAGES, n: 3 })));
+    const outcome = adapter('mistral').tasks.chat?.getResponse(answerOf(body), request, aTarget(adapter('mistral')));
+    if (outcome?.ok !== true) expect.unreachable('no answer');
+    expect(JSON.parse(outcome.answer.body as string)).toEqual({ choices: [said('a'), said('12'), { message: {} }] });
+  });
+});
+
 describe('log probabilities at Together', () => {
   it.each([
     [{ logprobs: true }, 1],
