@@ -43,12 +43,7 @@ export const NOT_ACTIVE: readonly NotActive[] = [
 ];
 
 /** Types of providers whose adapter is still to come: such an entry loads and is disabled. A type that is known is never looked up here. */
-export const PLANNED_TYPES: readonly string[] = [
-  ...['azure_openai', 'claude', 'anthropic', 'cohere', 'mistral', 'groq', 'together', 'fireworks'],
-  ...['openrouter', 'grok', 'xai', 'deepseek', 'cerebras', 'deepinfra', 'perplexity', 'nebius', 'novita'],
-  ...['sambanova', 'hyperbolic', 'scaleway', 'ovhcloud', 'nscale', 'featherless', 'baseten', 'nvidia'],
-  ...['voyage', 'jina', 'replicate', 'llama_stack', 'bedrock'],
-];
+export const PLANNED_TYPES: readonly string[] = ['cohere', 'replicate', 'bedrock'];
 
 /** A warning for each key of the list that the file sets. */
 export function notActiveYet(tree: unknown): Finding[] {

@@ -111,7 +111,7 @@ async function readAnswer(
   const { helper } = plan.prepared;
   try {
     if (request.ask.stream && helper.openStream !== undefined && !isJson(response)) {
-      const reader = helper.openStream(request.ask, plan.upstream);
+      const reader = helper.openStream(request.ask, plan.upstream, response.headers);
       const stream = new OpenStream({ response, reader, secrets });
       const fault = await withDeadline(stream.untilContent(), plan.sentAt + plan.firstByteMs - firstByteAt, response);
       if (fault !== null) return failed(withHint(fault, target), reader.usage(), firstByteAt);

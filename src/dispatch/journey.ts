@@ -239,7 +239,7 @@ export class Journey {
   }
 
   #hasUnusedKey(target: Target): boolean {
-    return target.keys.candidates(this.#usedKeys).some((key) => !this.#usedKeys.has(key.id));
+    return target.keys.usable().some((key) => !this.#usedKeys.has(key.id));
   }
 
   /** A key with room; waits for one that cools down where nothing else is left. Null: try the next target. */

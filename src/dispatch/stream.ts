@@ -5,6 +5,8 @@ import { UpstreamBrokenError, type UpstreamResponse } from '../domain/upstream.j
 import { failureFromFault, malformed } from '../wire/fault.js';
 import { SseDecoder, SseEventTooLargeError } from '../wire/sse.js';
 
+const LF = 0x0a;
+
 /** How a stream ended at the provider's side. */
 export type StreamEnd = { kind: 'complete' } | { kind: 'broken'; failure: UpstreamFailure };
 
@@ -56,6 +58,11 @@ export class OpenStream {
     while (this.#end === null) {
       const part = await this.#nextPart();
       if (part === undefined) break;
+      if (part !== null && this.#passesWhole(part)) {
+        const wait = sink.write(part);
+        if (wait !== undefined) await wait;
+        continue;
+      }
       const { text } = this.#take(part === null ? this.#decoder.end() : this.#push(part));
       if (text !== '') {
         const wait = sink.write(text);
@@ -88,6 +95,13 @@ export class OpenStream {
       this.#end = { kind: 'broken', failure: error.failure };
       return undefined;
     }
+  }
+
+  /** Most parts after the first content: whole events of which nothing is needed go out as the bytes that came. */
+  #passesWhole(part: Buffer): boolean {
+    if (this.reader.passes === undefined || part.length < 2 || !this.#decoder.isBetween) return false;
+    if (part[part.length - 1] !== LF || part[part.length - 2] !== LF) return false;
+    return this.reader.passes(part.toString('latin1'), part);
   }
 
   #push(part: Buffer): SseEvent[] {

@@ -33,10 +33,10 @@ export interface AnswerOrigin {
   limits: readonly LimitSnapshot[];
 }
 
-/** Where a stream's text goes. */
+/** Where a stream's text goes: as text, or as the UTF-8 of whole events. */
 export interface StreamSink {
   /** Resolves when the client has taken enough for more to be sent; at once where it reads fast. */
-  write(text: string): Promise<void> | void;
+  write(part: string | Buffer): Promise<void> | void;
 }
 
 export type RoutedAnswer =

@@ -103,6 +103,11 @@ export interface SseEvent {
 /** Reads one stream. Pure: no I/O, no clock; one instance per attempt. */
 export interface StreamReader {
   read(event: SseEvent): StreamStep;
+  /**
+   * True when a block of whole, plain events (`data: …`, a line feed, an empty line) may pass as it is, for nothing in it
+   * has to be read or changed; it is then taken note of. `block` has a character for each byte. Absent: no block may.
+   */
+  passes?(block: string, bytes: Buffer): boolean;
   /** True once a finish reason or the end mark came: the end of the stream is then a normal one. */
   isFinished(): boolean;
   /** The last usage that had figures; null when none came. */
@@ -124,8 +129,8 @@ export interface TaskHelper {
   /** @throws WaybillError invalid_request for what this provider cannot do */
   preparePayload(request: TaskRequest, target: UpstreamTarget): Payload;
   getResponse(answer: UpstreamAnswer, request: TaskRequest, target: UpstreamTarget): AnswerOutcome;
-  /** Absent where the task does not stream. */
-  openStream?(request: TaskRequest, target: UpstreamTarget): StreamReader;
+  /** Absent where the task does not stream. `headers`: of the answer, their names in lower case. */
+  openStream?(request: TaskRequest, target: UpstreamTarget, headers?: HeaderFields): StreamReader;
 }
 
 /** Requests to make so that a provider lists its models, and a parser for each answer. Source of the catalogue. */

@@ -21,14 +21,15 @@ export class Recording {
   /** `completed` is told the whole text before the client gets the end mark; no text where it is too large. */
   passTo(sink: StreamSink, completed: (body: string) => void): Promise<void> {
     return this.#answer.pump({
-      write: (text) => {
+      write: (part) => {
+        const text = typeof part === 'string' ? part : part.toString('utf8');
         this.#add(text);
         // A client that left has missed a part, and so has the recording.
         if (isEnd(text) && !this.#life.clientGone) {
           this.#isComplete = true;
           completed(this.#parts.join(''));
         }
-        return sink.write(text);
+        return sink.write(part);
       },
     });
   }

@@ -112,11 +112,11 @@ export class StreamReply implements StreamSink {
     return true;
   }
 
-  write(text: string): Promise<void> | void {
+  write(part: string | Buffer): Promise<void> | void {
     if (this.#res.destroyed || this.#res.writableEnded) return;
     this.#start();
     this.#timer.refresh();
-    if (!this.#res.write(text)) return this.#drained();
+    if (!this.#res.write(part)) return this.#drained();
   }
 
   async #drained(): Promise<void> {

@@ -11,10 +11,13 @@ import type {
 } from '../domain/provider.js';
 import type { Secret } from '../domain/secret.js';
 import type { JsonObject, TaskRequest } from '../domain/task.js';
-import { readOpenAiAnswer } from '../wire/openai-answer.js';
+import { type OpenAiAnswerOptions, readOpenAiAnswer } from '../wire/openai-answer.js';
 import type { OpenAiTask } from '../wire/openai-request.js';
 import { OpenAiStreamReader } from '../wire/openai-stream.js';
+import type { OpenAiUsageOptions, UsageBeside } from '../wire/openai-usage.js';
+import type { Reshape } from '../wire/reshape.js';
 import { type OpenAiPayloadOptions, prepareOpenAiPayload } from './openai-payload.js';
+import type { ParameterRules } from './parameter-rules.js';
 
 /** What differs between providers that speak OpenAI's dialect. Everything but the first three has a default. */
 export interface OpenAiSettings {
@@ -27,8 +30,10 @@ export interface OpenAiSettings {
   aliases?: readonly string[];
   /** With its path. Null (the default): the config must give one. */
   baseUrl?: string | null;
-  /** The path of a base URL that has none of its own. Default: `/v1`. */
+  /** The path of a base URL that has none of its own. Default: that of `baseUrl`; without one, `/v1`. */
   defaultPath?: string;
+  /** The URL of one endpoint, where it is not the root and the endpoint's path. */
+  url?: (target: UpstreamTarget, path: string) => string;
   needsKey?: boolean;
   /** Runs in this process (the sandbox). */
   inline?: boolean;
@@ -37,13 +42,22 @@ export interface OpenAiSettings {
   /** Default: all three. */
   tasks?: readonly OpenAiTask[];
   /** Reasoning is counted beside `completion_tokens`. */
-  reasoningOutside?: boolean;
+  reasoningOutside?: NonNullable<OpenAiUsageOptions['reasoningOutside']>;
+  /** What a model is billed for beside the tokens of prompt and completion. Default: nothing. */
+  billedBeside?: (providerModel: string) => UsageBeside | null;
   /** Default: `ask`. */
   streamUsage?: OpenAiPayloadOptions['streamUsage'];
   /** Default: the client's own name of the bound passes. */
   maxTokensName?: OpenAiPayloadOptions['maxTokensName'];
+  /** Parameters that are taken in another way, or not at all. Default: every one passes. */
+  parameters?: { [T in OpenAiTask]?: ParameterRules };
+  /** Changes of a chat's answers into OpenAI's shape. Default: none. */
+  reshapes?: readonly Reshape[];
+  /** False where the provider does not list its models at `/models`. */
+  listsModels?: boolean;
   authenticate?: (key: Secret) => HeaderFields;
   classify?: (failure: UpstreamFailure) => Verdict | undefined;
+  hint?: (failure: UpstreamFailure) => string | undefined;
 }
 
 const PATHS: Readonly<Record<OpenAiTask, string>> = {
@@ -69,31 +83,41 @@ export function openAiCompatible(settings: OpenAiSettings): ProviderAdapter {
     tasks,
     authenticate: settings.authenticate ?? bearer,
     ...(settings.classify === undefined ? {} : { classify: settings.classify }),
-    listModels: openAiModelLister(settings.defaultPath ?? '/v1'),
+    ...(settings.hint === undefined ? {} : { hint: settings.hint }),
+    ...(settings.listsModels === false ? {} : { listModels: openAiModelLister(rootPath(settings)) }),
     sampleConfig: () => structuredClone(settings.sample),
   };
 }
 
 /** The helper of one task in OpenAI's dialect; adapters of other dialects may use it for the tasks that speak it. */
-export function openAiHelper(
-  task: OpenAiTask,
-  settings: Pick<OpenAiSettings, 'defaultPath' | 'reasoningOutside' | 'streamUsage' | 'maxTokensName'> = {},
-): TaskHelper {
-  const root = settings.defaultPath ?? '/v1';
-  const reasoningOutside = settings.reasoningOutside ?? false;
+export function openAiHelper(task: OpenAiTask, settings: Partial<OpenAiSettings> = {}): TaskHelper {
+  const root = rootPath(settings);
+  const path = PATHS[task];
+  const { billedBeside, url = (target) => `${apiRoot(target.baseUrl, root)}${path}` } = settings;
   const payloadOptions: OpenAiPayloadOptions = {
     streamUsage: settings.streamUsage ?? 'ask',
     maxTokensName: settings.maxTokensName ?? (() => null),
+    rules: settings.parameters?.[task] ?? null,
   };
+  const answerOptions: OpenAiAnswerOptions = {
+    reasoningOutside: settings.reasoningOutside ?? false,
+    reshapes: task === 'chat' ? (settings.reshapes ?? []) : [],
+  };
+  const optionsFor = (target: UpstreamTarget): OpenAiAnswerOptions =>
+    billedBeside === undefined ? answerOptions : { ...answerOptions, beside: billedBeside(target.providerModel) };
   const helper: TaskHelper = {
-    makeRoute: (_request, target) => ({ method: 'POST', url: `${apiRoot(target.baseUrl, root)}${PATHS[task]}` }),
+    makeRoute: (_request, target) => ({ method: 'POST', url: url(target, path) }),
     preparePayload: (request, target) => prepareOpenAiPayload(request, target, payloadOptions),
-    getResponse(answer: UpstreamAnswer, request: TaskRequest): AnswerOutcome {
-      return readOpenAiAnswer(answer, request, { reasoningOutside });
+    getResponse(answer: UpstreamAnswer, request: TaskRequest, target: UpstreamTarget): AnswerOutcome {
+      return readOpenAiAnswer(answer, request, optionsFor(target));
     },
   };
   if (task === 'embedding') return helper;
-  return { ...helper, openStream: (request) => new OpenAiStreamReader(request, { reasoningOutside }) };
+  return { ...helper, openStream: (request, target) => new OpenAiStreamReader(request, optionsFor(target)) };
+}
+
+function rootPath({ defaultPath, baseUrl = null }: Partial<OpenAiSettings>): string {
+  return defaultPath ?? (baseUrl === null ? '/v1' : new URL(baseUrl).pathname.replace(/\/$/, ''));
 }
 
 /** `Authorization: Bearer …`, RFC 6750. */
@@ -113,8 +137,8 @@ function hasPath(base: string): boolean {
   return base.indexOf('/', base.indexOf('://') + 3) !== -1;
 }
 
-/** `GET /models`, in the shape OpenAI, vLLM (`max_model_len`) and Fireworks (`context_length`) give it. */
-function openAiModelLister(defaultPath: string): ModelLister {
+/** `GET /models`, in the shape OpenAI, vLLM (`max_model_len`), Fireworks (`context_length`) and Anthropic (`max_input_tokens`) give it. */
+export function openAiModelLister(defaultPath: string): ModelLister {
   return {
     makeRoute: (target: UpstreamTarget) => ({ method: 'GET', url: `${apiRoot(target.baseUrl, defaultPath)}/models` }),
     parse(answer) {
@@ -124,7 +148,8 @@ function openAiModelLister(defaultPath: string): ModelLister {
       for (const item of Array.isArray(list) ? (list as JsonObject[]) : []) {
         const { id } = item;
         if (typeof id !== 'string' || id === '' || models.has(id)) continue;
-        const window = item['max_model_len'] ?? item['context_length'] ?? item['context_window'];
+        const window =
+          item['max_model_len'] ?? item['context_length'] ?? item['context_window'] ?? item['max_input_tokens'];
         models.set(id, { id, contextWindow: Number.isSafeInteger(window) ? (window as number) : null });
       }
       return [...models.values()];

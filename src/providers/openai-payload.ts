@@ -1,6 +1,7 @@
 import type { Payload, UpstreamTarget } from '../domain/provider.js';
 import type { TaskRequest } from '../domain/task.js';
 import { editMembers, writeObject } from '../wire/json-text.js';
+import { applyRules, type ParameterRules } from './parameter-rules.js';
 
 /** How a provider wants the bound of an answer's tokens named. */
 export type MaxTokensName = 'max_tokens' | 'max_completion_tokens';
@@ -13,6 +14,8 @@ export interface OpenAiPayloadOptions {
   streamUsage: 'ask' | 'comes-anyway' | 'refused';
   /** The one name this model takes; null when either is passed on as the client wrote it. */
   maxTokensName: (providerModel: string, request: TaskRequest) => MaxTokensName | null;
+  /** Null: every parameter passes. */
+  rules: ParameterRules | null;
 }
 
 /**
@@ -25,10 +28,11 @@ export function prepareOpenAiPayload(
   options: OpenAiPayloadOptions,
 ): Payload {
   const members = new Map<string, string>();
+  const asked = options.rules === null ? request.body.members : applyRules(request, target, options.rules);
   for (const key in target.extraBody) {
-    if (!request.body.members.has(key)) members.set(key, JSON.stringify(target.extraBody[key]));
+    if (!asked.has(key)) members.set(key, JSON.stringify(target.extraBody[key]));
   }
-  for (const [key, raw] of request.body.members) members.set(key, raw);
+  for (const [key, raw] of asked) members.set(key, raw);
   members.delete('model');
   if (request.task !== 'embedding') boundOutput(members, request, target, options);
   if (request.stream) askForUsage(members, options);

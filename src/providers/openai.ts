@@ -24,7 +24,8 @@ export const openai = openAiCompatible({
   },
 });
 
-function openAiMaxTokensName(providerModel: string, request: TaskRequest): MaxTokensName | null {
+/** For OpenAI's own models, wherever they run. */
+export function openAiMaxTokensName(providerModel: string, request: TaskRequest): MaxTokensName | null {
   if (request.task === 'completion') return 'max_tokens';
   return REASONING_MODEL.test(providerModel) ? 'max_completion_tokens' : null;
 }

@@ -80,7 +80,7 @@ function readList(list: readonly unknown[], nesting: number): ErrorInfo {
 
 function readObject(value: JsonObject, nesting: number): ErrorInfo {
   const inner = firstWithMessage(value, nesting);
-  const code = rpcStatusOf(value) ?? toText(value['code']);
+  const code = rpcStatusOf(value) ?? toText(value['code']) ?? detailCode(value['details']);
   return {
     message: inner.message,
     // The inner error knows better than the copies around it.
@@ -112,6 +112,11 @@ function firstWithMessage(value: JsonObject, nesting: number): ErrorInfo {
     return info;
   }
   return nothing();
+}
+
+/** Anthropic's place for a code: `details.error_code`. Source: https://platform.claude.com/docs/en/api/errors */
+function detailCode(details: unknown): string | null {
+  return isObject(details) ? nonEmpty(details['error_code']) : null;
 }
 
 /** `["body", "messages", 0]` as `messages.0`. */

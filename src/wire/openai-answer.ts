@@ -5,11 +5,16 @@ import { toEmbeddingFormat } from './embedding.js';
 import { splitEmbeddingAnswer } from './embedding-bytes.js';
 import { faultIn, malformed, statusFault } from './fault.js';
 import { rewriteAt, scanMembers } from './json-text.js';
-import { parseOpenAiUsage } from './openai-usage.js';
+import { type OpenAiUsageOptions, parseOpenAiUsage } from './openai-usage.js';
 import { OutputCollector } from './output-collector.js';
+import { type Reshape, reshaped } from './reshape.js';
 
 export interface OpenAiAnswerOptions {
-  reasoningOutside: boolean;
+  reasoningOutside: NonNullable<OpenAiUsageOptions['reasoningOutside']>;
+  /** What is billed beside the tokens, and where. Default: nothing. */
+  beside?: OpenAiUsageOptions['beside'];
+  /** Changes of a chat's answer into OpenAI's shape. Default: none. */
+  reshapes?: readonly Reshape[];
 }
 
 export const TOO_LARGE = 'the provider’s answer is too large to be read';
@@ -40,18 +45,23 @@ export function readOpenAiAnswer(
   const usage = parseOpenAiUsage(value['usage'], {
     reasoningOutside: options.reasoningOutside,
     outputless: request.task === 'embedding',
+    beside: options.beside ?? null,
     ...(raw === undefined ? {} : { text: raw }),
   });
   const fault = faultIn(value) ?? choiceFault(value) ?? shapeFault(value, request);
   if (fault !== null) return { ok: false, fault, usage };
+  const body =
+    request.task === 'embedding'
+      ? withFormat(text, value, request)
+      : reshaped(withTextArguments(text, ARGUMENTS), options.reshapes ?? [], 'message');
   return {
     ok: true,
     answer: {
-      body: request.task === 'embedding' ? withFormat(text, value, request) : withTextArguments(text, ARGUMENTS),
+      body,
       usage,
       outputTexts: () => {
         const collector = new OutputCollector();
-        collector.add(value);
+        collector.add(body === text ? value : (JSON.parse(body) as JsonObject));
         return collector.texts();
       },
     },

@@ -3,16 +3,18 @@ import type { JsonObject, TaskRequest } from '../domain/task.js';
 import type { UsageReport } from '../domain/usage.js';
 import { faultIn, malformed, statusFault } from './fault.js';
 import { editMembers, scanMembers, writeObject } from './json-text.js';
-import { mentionsCost, withTextArguments } from './openai-answer.js';
+import { mentionsCost, type OpenAiAnswerOptions, withTextArguments } from './openai-answer.js';
 import { answeredChoices, choiceCount } from './openai-request.js';
 import { hasFigures, parseOpenAiUsage } from './openai-usage.js';
 import { OutputCollector } from './output-collector.js';
+import { needsReshape, type Reshape, reshaped } from './reshape.js';
 
-export interface OpenAiStreamOptions {
-  reasoningOutside: boolean;
-}
+/** The same as for a whole answer. */
+export type OpenAiStreamOptions = OpenAiAnswerOptions;
 
 const END_MARK = '[DONE]';
+const LF = 0x0a;
+const CLOSE_BRACE = 0x7d;
 const NOTHING: StreamStep = { kind: 'nothing' };
 const DONE: StreamStep = { kind: 'done' };
 
@@ -30,6 +32,7 @@ const DELTA_ARGUMENTS = [
  */
 export class OpenAiStreamReader implements StreamReader {
   readonly #options: OpenAiStreamOptions;
+  readonly #reshapes: readonly Reshape[];
   /** With several choices each chunk's index matters. */
   readonly #parsesAll: boolean;
   /** Without an end mark, so many choices must have finished. */
@@ -40,7 +43,8 @@ export class OpenAiStreamReader implements StreamReader {
   readonly #finished = new Set<number>();
   #report: UsageReport | null = null;
   #usageChunk: string | null = null;
-  readonly #passed: string[] = [];
+  /** Chunks, and blocks of whole events. */
+  readonly #passed: Array<string | Buffer> = [];
   #id = '';
   #created = 0;
   #model = '';
@@ -48,6 +52,7 @@ export class OpenAiStreamReader implements StreamReader {
 
   constructor(request: TaskRequest, options: OpenAiStreamOptions) {
     this.#options = options;
+    this.#reshapes = options.reshapes ?? [];
     this.#parsesAll = choiceCount(request) > 1;
     this.#expected = answeredChoices(request);
     this.#object = request.task === 'completion' ? 'text_completion' : 'chat.completion.chunk';
@@ -60,7 +65,8 @@ export class OpenAiStreamReader implements StreamReader {
       !this.#parsesAll &&
       event.name === null &&
       event.unterminated === undefined &&
-      isPlain(data)
+      isPlain(data) &&
+      !needsReshape(data, this.#reshapes)
     ) {
       this.#passed.push(data);
       return { kind: 'chunk', data, content: true };
@@ -73,6 +79,12 @@ export class OpenAiStreamReader implements StreamReader {
     }
     const value = parseChunk(trimmed);
     return value === null ? this.#unreadable(event) : this.#readChunk(value, trimmed, event.name);
+  }
+
+  passes(block: string, bytes: Buffer): boolean {
+    if (!this.#hasContent || this.#parsesAll || !hasPlainEvents(block) || NOTABLE.test(block)) return false;
+    this.#passed.push(bytes);
+    return true;
   }
 
   isFinished(): boolean {
@@ -90,9 +102,11 @@ export class OpenAiStreamReader implements StreamReader {
 
   outputTexts(): string[] {
     const collector = new OutputCollector();
-    for (const data of this.#passed) {
-      const value = parseChunk(data);
-      if (value !== null) collector.add(value);
+    for (const passed of this.#passed) {
+      for (const data of typeof passed === 'string' ? [passed] : dataOf(passed)) {
+        const value = parseChunk(data);
+        if (value !== null) collector.add(value);
+      }
     }
     return collector.texts();
   }
@@ -127,7 +141,7 @@ export class OpenAiStreamReader implements StreamReader {
     for (const choice of choices) content = this.#readChoice(choice) || content;
     this.#hasContent ||= content;
     const stripped = hasUsage ? editMembers(data, (key) => (key === 'usage' ? null : undefined)) : data;
-    const passed = withTextArguments(stripped, DELTA_ARGUMENTS);
+    const passed = reshaped(withTextArguments(stripped, DELTA_ARGUMENTS), this.#reshapes, 'delta');
     this.#passed.push(passed);
     return { kind: 'chunk', data: passed, content };
   }
@@ -163,8 +177,8 @@ export class OpenAiStreamReader implements StreamReader {
   }
 
   #parse(usage: unknown, text: string | undefined): UsageReport | null {
-    const { reasoningOutside } = this.#options;
-    return parseOpenAiUsage(usage, text === undefined ? { reasoningOutside } : { reasoningOutside, text });
+    const { reasoningOutside, beside = null } = this.#options;
+    return parseOpenAiUsage(usage, { reasoningOutside, beside, ...(text === undefined ? {} : { text }) });
   }
 
   /** A usage chunk around usage that rode on another chunk. */
@@ -192,6 +206,25 @@ export class OpenAiStreamReader implements StreamReader {
 /** A finish reason, a usage, an error or object arguments, by name and colon: inside a text the quotes have backslashes. */
 const NOTABLE =
   /"(?:finish_reason"\s*:(?!\s*(?:null|""))|usage"\s*:(?!\s*null)|error"\s*:(?!\s*null)|arguments"\s*:\s*\{)/;
+
+/** True for whole events, each of them one chunk with choices, and nothing between them. */
+function hasPlainEvents(block: string): boolean {
+  if (block.includes('\r')) return false;
+  for (let at = 0; at < block.length; ) {
+    const end = block.indexOf('\n', at);
+    const choices = block.indexOf('"choices"', at);
+    if (choices === -1 || choices > end || !block.startsWith('data: {', at)) return false;
+    if (block.charCodeAt(end - 1) !== CLOSE_BRACE || block.charCodeAt(end + 1) !== LF) return false;
+    at = end + 2;
+  }
+  return true;
+}
+
+/** The data of the events of a plain block. */
+function dataOf(block: Buffer): string[] {
+  const lines = block.toString('utf8').split('\n\n');
+  return lines.filter((line) => line !== '').map((line) => line.slice('data: '.length));
+}
 
 /** True for a chunk of which the router needs nothing. Whatever is in doubt is parsed. */
 function isPlain(data: string): boolean {

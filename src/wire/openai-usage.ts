@@ -1,15 +1,27 @@
 import { parseDecimal } from '../domain/money.js';
 import type { JsonObject } from '../domain/task.js';
-import { type Count, isCount, noCounts, USAGE_CLASSES, type UsageReport } from '../domain/usage.js';
+import { type Count, isCount, noCounts, USAGE_CLASSES, type UsageCounts, type UsageReport } from '../domain/usage.js';
 import { scanMembers } from './json-text.js';
 
 export interface OpenAiUsageOptions {
-  /** The provider counts reasoning beside `completion_tokens`, not inside. */
-  reasoningOutside?: boolean;
+  /**
+   * The provider counts reasoning beside `completion_tokens`, not inside; where the total shows that it is inside, it is.
+   * `of-the-total-too`: beside `total_tokens` as well (Perplexity), so that the total shows nothing.
+   */
+  reasoningOutside?: boolean | 'of-the-total-too';
+  /** What is billed beside the tokens of prompt and completion; null for nothing. */
+  beside?: UsageBeside | null;
   /** The task has no output (embeddings): its output is not applicable, which is not zero. */
   outputless?: boolean;
   /** The usage object's own text, so that a cost is kept as it was written. */
   text?: string;
+}
+
+/** Names of figures that are billed beside prompt and completion. */
+export interface UsageBeside {
+  /** Tokens that cost what input costs. */
+  input: string;
+  searches: string;
 }
 
 /** Where each figure may stand, the first that is there counts. */
@@ -54,6 +66,7 @@ export function parseOpenAiUsage(raw: unknown, options: OpenAiUsageOptions = {})
     counts.audioInput = audioInput;
   } else fields.problems.push('prompt_tokens_details');
   counts.input = input.rest;
+  if (options.beside != null) addBeside(fields, counts, options.beside);
 
   if (options.outputless !== true) {
     const audioOutput = fields.first(PATHS.audioOutput);
@@ -66,6 +79,12 @@ export function parseOpenAiUsage(raw: unknown, options: OpenAiUsageOptions = {})
   }
   const report = { counts, providerCostUsd: costOf(raw as JsonObject, options.text), problems: fields.problems };
   return hasFigures(report) || report.providerCostUsd !== null || report.problems.length > 0 ? report : null;
+}
+
+function addBeside(fields: Fields, counts: UsageCounts, names: UsageBeside): void {
+  const tokens = fields.first([[names.input]]);
+  if (tokens !== null) counts.input = (counts.input ?? 0) + tokens;
+  counts.searchUnits = fields.first([[names.searches]]);
 }
 
 /** True when at least one class is known. */
@@ -82,17 +101,27 @@ function derived(
   let input = fields.first(PATHS.input);
   let output = fields.first(PATHS.output);
   const total = fields.first(PATHS.total);
-  // Reasoning that only fits beside the output, and there to the last token, was counted beside it (xAI).
-  const reasoningOutside =
-    options.reasoningOutside === true ||
-    (input !== null && output !== null && reasoning !== null && reasoning > 0 && total === input + output + reasoning);
+  const reasoningOutside = isOutside({ input, output, total, reasoning }, options.reasoningOutside ?? false);
   if (total !== null) {
-    const outside = reasoningOutside ? (reasoning ?? 0) : 0;
+    const outside = reasoningOutside && options.reasoningOutside !== 'of-the-total-too' ? (reasoning ?? 0) : 0;
     if (options.outputless === true) input ??= total;
     else if (input === null && output !== null) input = fields.rest('total_tokens', total - output - outside);
     else if (output === null && input !== null) output = fields.rest('total_tokens', total - input - outside);
   }
   return { input, output, reasoningOutside };
+}
+
+/** Where reasoning was counted: by the total where it tells, else as the provider is known to do. */
+function isOutside(
+  figures: { input: Count; output: Count; total: Count; reasoning: Count },
+  known: boolean | 'of-the-total-too',
+): boolean {
+  const { input, output, total, reasoning } = figures;
+  if (known === 'of-the-total-too') return true;
+  if (input === null || output === null || total === null || reasoning === null || reasoning === 0) return known;
+  // Reasoning that only fits beside the output, and there to the last token, was counted beside it (xAI).
+  if (total === input + output + reasoning) return true;
+  return known && !(total === input + output && reasoning <= output);
 }
 
 /** What is left of a whole without its parts. Parts of an unknown whole have no place, parts beyond it are wrong. */
@@ -103,10 +132,15 @@ function without(whole: Count, parts: readonly Count[]): { rest: Count; fits: bo
   return sum > whole ? { rest: whole, fits: false } : { rest: whole - sum, fits: true };
 }
 
-/** `usage.cost` (OpenRouter, another Waybill) or `usage.cost.total_cost` (Perplexity), USD as written. */
+/**
+ * What the provider says it costs, in USD as written: `usage.cost` (OpenRouter, another Waybill), `usage.cost.total_cost`
+ * (Perplexity), `usage.estimated_cost` (DeepInfra), or `usage.cost_in_usd_ticks` (xAI).
+ */
 function costOf(usage: JsonObject, text: string | undefined): string | null {
-  let cost = usage['cost'];
-  let raw = text === undefined || cost === undefined ? undefined : scanMembers(text).get('cost');
+  const ticks = usage['cost_in_usd_ticks'];
+  if (usage['cost'] == null && isCount(ticks)) return usdOfTicks(ticks);
+  let cost = usage['cost'] ?? usage['estimated_cost'];
+  let raw = text === undefined || usage['cost'] == null ? undefined : scanMembers(text).get('cost');
   if (typeof cost === 'object' && cost !== null) {
     raw = raw === undefined ? undefined : scanMembers(raw).get('total_cost');
     cost = (cost as JsonObject)['total_cost'];
@@ -114,6 +148,12 @@ function costOf(usage: JsonObject, text: string | undefined): string | null {
   const written = typeof cost === 'number' ? (raw ?? String(cost)) : typeof cost === 'string' ? cost : null;
   const decimal = written === null ? null : parseDecimal(written);
   return decimal === null || decimal.digits < 0n ? null : (written as string).trim();
+}
+
+/** 10,000,000,000 ticks are a dollar. */
+function usdOfTicks(ticks: number): string {
+  const digits = String(ticks).padStart(11, '0');
+  return `${digits.slice(0, -10)}.${digits.slice(-10)}`;
 }
 
 /** Reads counts by path, and remembers what was no count. */

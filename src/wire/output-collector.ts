@@ -14,7 +14,8 @@ export class OutputCollector {
     for (const choice of choices) {
       if (!isObject(choice)) continue;
       const index = typeof choice['index'] === 'number' ? choice['index'] : 0;
-      const message = choice['message'] ?? choice['delta'];
+      // Perplexity repeats all the text so far as a `message` beside each delta.
+      const message = choice['delta'] ?? choice['message'];
       // Together repeats a chat's text beside its delta: it is counted once.
       if (isObject(message)) this.#addMessage(index, message);
       else this.#add(index, choice['text']);

@@ -16,12 +16,24 @@ const BEARER = /\b(Bearer|Basic)(\s+|%20)[A-Za-z0-9._~+/=-]{8,}/gi;
  */
 export function scrub(text: string, secrets: readonly string[]): string {
   let clean = text;
-  for (const form of secrets.flatMap(formsOf)) {
+  for (const form of secrets.flatMap(withInner).flatMap(formsOf)) {
     if (clean.includes(form)) clean = clean.replaceAll(form, REDACTED);
   }
   clean = clean.replace(BEARER, `$1$2${REDACTED}`);
   for (const shape of KEY_SHAPES) clean = clean.replace(shape, REDACTED);
   return clean;
+}
+
+/** A key that is a JSON object (Llama Stack's) holds further keys, and each of them is one. */
+function withInner(secret: string): string[] {
+  if (!secret.startsWith('{')) return [secret];
+  try {
+    const inner: unknown[] = Object.values(JSON.parse(secret) as object);
+    return [secret, ...inner.filter((value) => typeof value === 'string')];
+  } catch {
+    // A key that only begins like JSON.
+    return [secret];
+  }
 }
 
 function formsOf(secret: string): string[] {

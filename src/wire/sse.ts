@@ -64,6 +64,13 @@ export class SseDecoder {
     return events;
   }
 
+  /** True between events: what comes next begins a line of its own. */
+  get isBetween(): boolean {
+    return (
+      this.#pendingBytes === 0 && !this.#endedWithCr && this.#data === null && this.#name === null && !this.#isStart
+    );
+  }
+
   /** The event that the end of the stream cut off, if there is one. */
   end(): SseEvent[] {
     const events: SseEvent[] = [];

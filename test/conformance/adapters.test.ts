@@ -3,6 +3,7 @@ import type { ProviderAdapter } from '../../src/domain/provider.js';
 import type { Task } from '../../src/domain/task.js';
 import { adapters } from '../../src/providers/registry.js';
 import { describeAdapter, describeTask, type TaskFixture } from './adapters.js';
+import { claudeChat, claudeThinking } from './claude.js';
 import { geminiFixtures } from './gemini-fixtures.js';
 
 const USAGE =
@@ -18,8 +19,12 @@ function chatChunk(choice: string, rest = ''): string {
   return `{${HEAD},"object":"chat.completion.chunk","choices":[${choice}]${rest}}`;
 }
 
+/** Each adapter's own addresses are in its own tests; here only the path below them counts. */
+const AT_V1 = { baseUrl: 'http://127.0.0.1:9/v1' };
+
 const chat: TaskFixture = {
   name: 'chat in OpenAI’s dialect',
+  target: AT_V1,
   request: { messages: [{ role: 'user', content: 'hi 😀' }], unknown_param: { a: [1] }, tools: [] },
   sends: {
     path: '/v1/chat/completions',
@@ -47,6 +52,7 @@ const chat: TaskFixture = {
 
 const completion: TaskFixture = {
   name: 'completion in OpenAI’s dialect',
+  target: AT_V1,
   request: { prompt: 'Once' },
   sends: { path: '/v1/completions', body: { model: 'vendor/model-1', prompt: 'Once' } },
   answer: {
@@ -70,7 +76,7 @@ const completion: TaskFixture = {
 
 const embedding: TaskFixture = {
   name: 'embeddings in OpenAI’s dialect',
-  target: { baseUrl: 'http://127.0.0.1:9/v1' },
+  target: AT_V1,
   request: { input: ['a', 'b'] },
   sends: { path: '/v1/embeddings', body: { model: 'vendor/model-1', input: ['a', 'b'] } },
   answer: {
@@ -106,9 +112,61 @@ const featureExtraction: TaskFixture = {
 
 /** What a task looks like where an adapter does not say otherwise. */
 const byTask: Partial<Record<Task, TaskFixture[]>> = { chat: [chat], completion: [completion], embedding: [embedding] };
+/** Reasoning counted beside both the completion and the total, the text so far beside each delta, and no end mark. */
+const SONAR = `{${HEAD},"object":"chat.completion","citations":["https://a.test"],`;
+const SONAR_USAGE =
+  '"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,"reasoning_tokens":50,"search_context_size":"low","cost":{"total_cost":0.006}}';
+const sonar: TaskFixture = {
+  ...chat,
+  name: 'chat with citations',
+  answer: {
+    body: `${SONAR}"choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],${SONAR_USAGE}}`,
+    usage: { input: 9, output: 12, reasoning: 50 },
+    texts: ['Hello'],
+    inClientShape: (body) => expect(body).toMatchObject({ citations: ['https://a.test'] }),
+  },
+  stream: {
+    text: [
+      `data: ${SONAR}"choices":[{"index":0,"message":{"role":"assistant","content":"Hel"},"delta":{"role":"assistant","content":"Hel"}}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}\r\n\r\n`,
+      `data: ${SONAR}"choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"delta":{"content":"lo"},"finish_reason":"stop"}],${SONAR_USAGE}}\r\n\r\n`,
+    ].join(''),
+    usage: { input: 9, output: 12, reasoning: 50 },
+    texts: ['Hello'],
+    chunks: 2,
+  },
+};
+
+/** A model that reasons in parts of its content; usage on the last chunk, tool calls whole in one. */
+const THINKING = '[{"type":"thinking","thinking":[{"type":"text","text":"hm "},{"type":"text","text":"so"}]}';
+const magistral: TaskFixture = {
+  ...chat,
+  name: 'chat that thinks in parts',
+  answer: {
+    body: `{${HEAD},"choices":[{"index":0,"message":{"role":"assistant","content":${THINKING},{"type":"text","text":"Hel"},{"type":"text","text":"lo"}]},"finish_reason":"stop"}]}`,
+    usage: null,
+    texts: ['Hellohm so'],
+    inClientShape: (body) =>
+      expect(body).toMatchObject({ choices: [{ message: { content: 'Hello', reasoning_content: 'hm so' } }] }),
+  },
+  stream: {
+    text: sse(
+      chatChunk('{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}'),
+      chatChunk(`{"index":0,"delta":{"content":${THINKING}]},"finish_reason":null}`),
+      chatChunk('{"index":0,"delta":{"content":[{"type":"text","text":"Hel"}]},"finish_reason":null}'),
+      chatChunk('{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}', `,${USAGE}`),
+    ),
+    usage: COUNTS,
+    texts: ['hm soHello'],
+    chunks: 4,
+  },
+};
+
 /** Adapters whose own dialect differs. */
 const byAdapter: Record<string, Partial<Record<Task, TaskFixture[]>>> = {
   huggingface: { embedding: [featureExtraction, embedding] },
+  perplexity: { chat: [sonar] },
+  mistral: { chat: [chat, magistral] },
+  claude: { chat: [claudeChat, claudeThinking] },
   gemini: geminiFixtures,
 };
 

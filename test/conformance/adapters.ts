@@ -31,8 +31,8 @@ export interface TaskFixture {
     usage: Partial<UsageCounts> | null;
     texts: string[];
     chunks: number;
-    /** What the end begins with; OpenAI's finish reason unless given. */
-    endMark?: string;
+    /** What in the text says that the stream finished. Default: OpenAI's `"finish_reason":"`. */
+    finish?: string;
   };
   /** Where in the body members go that are not OpenAI's; at its top unless given. */
   extrasIn?: (body: unknown) => unknown;
@@ -162,7 +162,7 @@ function describeStream(parts: {
   if (stream === undefined) throw new Error(`${adapter.id} streams ${task}, and has no fixture for it`);
   const request = aRequest(task, { ...fixture.request, stream: true });
   const bytes = Buffer.from(stream.text);
-  const endOfText = stream.text.indexOf(stream.endMark ?? '"finish_reason":"');
+  const endOfText = stream.text.indexOf(stream.finish ?? '"finish_reason":"');
   const open = () => (adapter.tasks[task] as TaskHelper).openStream?.(request, target) as StreamReader;
 
   it.each([

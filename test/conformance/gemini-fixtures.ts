@@ -87,7 +87,7 @@ const chat: TaskFixture = {
     usage: COUNTS,
     texts: ['hmHello 😀!'],
     chunks: 4,
-    endMark: '"finishReason"',
+    finish: '"finishReason"',
   },
 };
 
@@ -193,7 +193,7 @@ const tools: TaskFixture = {
     usage: { input: 20, output: 0 },
     texts: ['weather{"city":"Paris"}weather{"city":"London"}'],
     chunks: 3,
-    endMark: '"finishReason"',
+    finish: '"finishReason"',
   },
 };
 

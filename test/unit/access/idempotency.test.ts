@@ -303,7 +303,7 @@ it('an answer is kept before its end is given', async () => {
   if (answer.kind !== 'stream') throw new Error('no stream');
   await answer.pump({
     write: (text) => {
-      if (text.endsWith(DONE)) wasKept = store.find('a', 'k', 0) !== null;
+      if (text.toString().endsWith(DONE)) wasKept = store.find('a', 'k', 0) !== null;
     },
   });
   expect(wasKept).toBe(true);

@@ -13,6 +13,7 @@ export const KNOWN_TYPES: readonly KnownType[] = [
   { id: 'openai', aliases: ['open-ai'], needsKey: true, baseUrl: 'https://api.openai.com/v1' },
   { id: 'openai_compatible', needsKey: false, baseUrl: null },
   { id: 'ollama', needsKey: false, baseUrl: 'http://127.0.0.1:11434' },
+  { id: 'claude', aliases: ['anthropic'], needsKey: true, baseUrl: 'https://api.anthropic.com/v1' },
   { id: 'sandbox', needsKey: false, baseUrl: null, inline: true },
 ];
 

@@ -156,7 +156,11 @@ describe('failureFromFault', () => {
   it.each([
     [{ error: { message: 'x', code: 429 } }, 429],
     [{ error: { message: 'x', type: 'server_error' } }, 500],
-    [{ error: { message: 'x', type: 'overloaded_error' } }, 503],
+    [{ error: { message: 'x', type: 'overloaded_error' } }, 529],
+    [{ type: 'error', error: { message: 'x', type: 'billing_error' } }, 402],
+    [{ type: 'error', error: { message: 'x', type: 'conflict_error' } }, 409],
+    [{ type: 'error', error: { message: 'x', type: 'request_too_large' } }, 413],
+    [{ type: 'error', error: { message: 'x', type: 'timeout_error' } }, 504],
     [{ error: 'Input validation error', error_type: 'validation' }, 422],
     [{ error: 'Model is overloaded', error_type: 'overloaded' }, 503],
     [{ error: 'overloaded' }, 503],

@@ -33,6 +33,15 @@ describe('readErrorBody', () => {
       { object: 'error', message: 'm', type: 'invalid_request_error', param: null, code: 404 },
       { message: 'm', type: 'invalid_request_error', code: '404', status: 404 },
     ],
+    [
+      'Anthropic',
+      {
+        type: 'error',
+        error: { type: 'rate_limit_error', message: 'm', details: { error_code: 'ramp_limit_exceeded' } },
+        request_id: 'req_1',
+      },
+      { message: 'm', type: 'rate_limit_error', code: 'ramp_limit_exceeded' },
+    ],
     ['Hugging Face, a text', { error: 'Model x does not exist' }, { message: 'Model x does not exist' }],
     [
       'Hugging Face, texts',

@@ -245,3 +245,53 @@ describe('OpenAiStreamReader', () => {
     expect(reader.outputTexts()).toEqual(['hm onef{}', 'two']);
   });
 });
+
+describe('a block of whole events', () => {
+  const event = (data: string) => `data: ${data}\n\n`;
+  const passes = (reader: OpenAiStreamReader, text: string) => {
+    const bytes = Buffer.from(text);
+    return reader.passes(bytes.toString('latin1'), bytes);
+  };
+  const begun = () => {
+    const reader = openReader();
+    readAll(reader, say('a'));
+    return reader;
+  };
+
+  it('passes as it is after the first content, and its text is counted', () => {
+    const reader = begun();
+    expect(passes(reader, event(say('é 🚂')) + event(say(' "x"\n')))).toBe(true);
+    expect(passes(reader, event(say('z')))).toBe(true);
+    expect(reader.outputTexts()).toEqual(['aé 🚂 "x"\nz']);
+    expect(reader.isFinished()).toBe(false);
+  });
+
+  it('does not pass before the first content, nor where several choices are asked for', () => {
+    expect(passes(openReader(), event(say('a')))).toBe(false);
+    const several = openReader({ n: 2 });
+    readAll(several, say('a'));
+    expect(passes(several, event(say('b')))).toBe(false);
+  });
+
+  it.each([
+    ['a finish reason', event(say('a')) + event(finish())],
+    ['usage', event(say('a', `,${usage(2)}`))],
+    ['an error', event('{"error":{"message":"no"},"choices":[]}')],
+    ['arguments that are an object', event('{"choices":[{"delta":{"tool_calls":[{"function":{"arguments": {}}}]}}]}')],
+    ['the end mark', event(say('a')) + event('[DONE]')],
+    ['an event without choices', event('{"type":"ping"}') + event(say('a'))],
+    ['an event without choices at its end', event(say('a')) + event('{"type":"ping"}')],
+    ['a comment', `: hello\n\n${event(say('a'))}`],
+    ['a name', `event: chunk\n${event(say('a'))}`],
+    ['other line ends', event(say('a')).replaceAll('\n', '\r\n')],
+    ['no space after the colon', event(say('a')).replace('data: ', 'data:')],
+    ['two data lines', `data: {"choices":\ndata: []}\n\n`],
+    ['half an event', event(say('a')).slice(0, -1)],
+    ['the rest of an event', event(say('a')).slice(9)],
+    ['something after the object', event(`${say('a')} `)],
+  ])('does not pass with %s', (_, block) => {
+    const reader = begun();
+    expect(passes(reader, block)).toBe(false);
+    expect(reader.outputTexts()).toEqual(['a']);
+  });
+});

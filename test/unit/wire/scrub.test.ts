@@ -40,6 +40,12 @@ describe('scrub', () => {
     expect(clean).toContain('[redacted]');
   });
 
+  it('removes the keys inside a key that is a JSON object', () => {
+    const key = '{"together_api_key":"tg-0123abc","vllm_api_token":"vl-4567def","retries":3}';
+    expect(scrub('wrong key tg-0123abc, or vl-4567def', [key])).toBe('wrong key [redacted], or [redacted]');
+    expect(scrub('wrong key {nearly-json', ['{nearly-json'])).toBe('wrong key [redacted]');
+  });
+
   it('leaves ordinary words alone', () => {
     const text =
       'The key-value store sk-learn of hf_hub failed: ask task-force-seven, Bearer of bad news, id chatcmpl-123';

@@ -1,0 +1,19 @@
+import { openAiCompatible } from './openai-compatible.js';
+import { developerAsSystem } from './parameter-rules.js';
+
+/**
+ * DeepInfra: its OpenAI API lives under `/v1/openai`, and says what a call costs as `usage.estimated_cost`.
+ * Source: https://deepinfra.com/docs/advanced/openai_api
+ */
+export const deepinfra = openAiCompatible({
+  id: 'deepinfra',
+  docs: 'https://deepinfra.com/docs/advanced/openai_api',
+  baseUrl: 'https://api.deepinfra.com/v1/openai',
+  parameters: { chat: { messages: [developerAsSystem] } },
+  sample: {
+    id: 'deepinfra',
+    type: 'deepinfra',
+    api_keys: [`\${DEEPINFRA_API_KEY}`],
+    model: 'meta-llama/Llama-3.3-70B-Instruct-Turbo',
+  },
+});
