@@ -128,7 +128,7 @@ describe('messages', () => {
     ]);
   });
 
-  it.each([
+  it.each<readonly [string, readonly object[], string, RegExp]>([
     ['role', [{ role: 'function', content: 'a' }], 'messages[0].role', /must be system/],
     ['no content', [{ role: 'user' }], 'messages[0].content', /a text or a list/],
     ['a part that is none', [{ role: 'user', content: [1] }], 'messages[0].content[0]', /an object/],
