@@ -8,6 +8,7 @@ import { arrayItems, scanMembers, writeObject } from '../../wire/json-text.js';
 import { writeJson } from '../../wire/json-write.js';
 import { answerText, isBeyondText, notJson, TOO_LARGE } from '../../wire/openai-answer.js';
 import { OutputCollector } from '../../wire/output-collector.js';
+import { secondsOf } from '../answer-date.js';
 import { ThinkingTrail } from './thinking-blocks.js';
 
 /**
@@ -50,12 +51,6 @@ export function readMessage(answer: UpstreamAnswer, target: UpstreamTarget): Ans
       },
     },
   };
-}
-
-/** `Date` of an answer in seconds, 0 where it has none. Source: RFC 9110 section 6.6.1 */
-export function secondsOf(date: string | undefined): number {
-  const ms = Date.parse(date ?? '');
-  return Number.isNaN(ms) ? 0 : Math.floor(ms / 1000);
 }
 
 /** Why the model refused, where it says so. */

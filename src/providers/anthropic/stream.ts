@@ -5,7 +5,8 @@ import { finishReasonOf, type ThinkingBlock } from '../../wire/anthropic.js';
 import { mergeAnthropicUsage, openAiUsageText, parseAnthropicUsage } from '../../wire/anthropic-usage.js';
 import { faultIn, malformed, statusFault } from '../../wire/fault.js';
 import { isJsonObject, parseJsonObject } from '../../wire/json-object.js';
-import { refusalOf, secondsOf } from './response.js';
+import { secondsOf } from '../answer-date.js';
+import { refusalOf } from './response.js';
 import { ThinkingTrail } from './thinking-blocks.js';
 
 const NOTHING: StreamStep = { kind: 'nothing' };

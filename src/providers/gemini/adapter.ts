@@ -14,7 +14,7 @@ const chat: TaskHelper = {
   makeRoute: (request, target) => routeTo(target, request.stream ? 'streamGenerateContent?alt=sse' : 'generateContent'),
   preparePayload: prepareChat,
   getResponse: (answer, _request, target) => readChat(answer, target),
-  openStream: (request, target) => new GeminiStreamReader(request, target),
+  openStream: (request, target, headers) => new GeminiStreamReader(request, target, headers),
 };
 
 const embedding: TaskHelper = {

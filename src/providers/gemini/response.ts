@@ -3,13 +3,14 @@ import type { JsonObject } from '../../domain/task.js';
 import { faultIn, malformed } from '../../wire/fault.js';
 import { answerText, isBeyondText, notJson, TOO_LARGE } from '../../wire/openai-answer.js';
 import { OutputCollector } from '../../wire/output-collector.js';
+import { secondsOf } from '../answer-date.js';
 import { blockOf, type CandidateContent, CandidateReader, candidatesOf, signed } from './candidate.js';
 import { finishFault, toFinishReason } from './finish.js';
 import { toLogprobs } from './logprobs.js';
 import { readUsage } from './usage.js';
 
 /**
- * A whole answer of `generateContent` in OpenAI's shape. It has no time of its own: `created` is 0. A prompt that was
+ * A whole answer of `generateContent` in OpenAI's shape. It has no time of its own: `created` is what its `Date` says. A prompt that was
  * blocked is an answer that ends with `content_filter` and says why as its refusal: it is used up and paid for, and to
  * ask elsewhere would be to go around the block.
  * Source: https://ai.google.dev/api/generate-content#generatecontentresponse
@@ -38,7 +39,7 @@ export function readChat(answer: UpstreamAnswer, target: UpstreamTarget): Answer
   const body = {
     id,
     object: 'chat.completion',
-    created: 0,
+    created: secondsOf(answer.headers['date']),
     model: modelOf(value, target.providerModel),
     choices: block === null ? choices : [blockedChoice('message', block)],
     ...(usage === null ? {} : { usage: usage.usage }),

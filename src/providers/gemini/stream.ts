@@ -1,9 +1,10 @@
-import type { SseEvent, StreamReader, StreamStep, UpstreamTarget } from '../../domain/provider.js';
+import type { HeaderFields, SseEvent, StreamReader, StreamStep, UpstreamTarget } from '../../domain/provider.js';
 import type { JsonObject, TaskRequest } from '../../domain/task.js';
 import type { UsageReport } from '../../domain/usage.js';
 import { faultIn, malformed, statusFault } from '../../wire/fault.js';
 import { answeredChoices } from '../../wire/openai-request.js';
 import { OutputCollector } from '../../wire/output-collector.js';
+import { secondsOf } from '../answer-date.js';
 import { blockOf, CandidateReader, candidatesOf, signed } from './candidate.js';
 import { finishFault, toFinishReason } from './finish.js';
 import { toLogprobs } from './logprobs.js';
@@ -19,6 +20,7 @@ const NOTHING: StreamStep = { kind: 'nothing' };
  */
 export class GeminiStreamReader implements StreamReader {
   readonly #expected: number;
+  readonly #created: number;
   readonly #collector = new OutputCollector();
   /** How many calls each choice that has begun has made. */
   readonly #calls = new Map<number, number>();
@@ -28,7 +30,9 @@ export class GeminiStreamReader implements StreamReader {
   #id = '';
   #model: string;
 
-  constructor(request: TaskRequest, target: UpstreamTarget) {
+  /** `headers`: of the answer; its `Date` is when the chunks were created. */
+  constructor(request: TaskRequest, target: UpstreamTarget, headers: HeaderFields = {}) {
+    this.#created = secondsOf(headers['date']);
     this.#model = target.providerModel;
     this.#expected = answeredChoices(request);
   }
@@ -63,7 +67,7 @@ export class GeminiStreamReader implements StreamReader {
   }
 
   identity(): { id: string; created: number; model: string } {
-    return { id: this.#id, created: 0, model: this.#model };
+    return { id: this.#id, created: this.#created, model: this.#model };
   }
 
   #readAnswer(value: JsonObject, data: string, name: string | null): StreamStep {
@@ -118,6 +122,6 @@ export class GeminiStreamReader implements StreamReader {
   }
 
   #chunk(choices: JsonObject[]): JsonObject {
-    return { id: this.#id, object: 'chat.completion.chunk', created: 0, model: this.#model, choices };
+    return { id: this.#id, object: 'chat.completion.chunk', created: this.#created, model: this.#model, choices };
   }
 }

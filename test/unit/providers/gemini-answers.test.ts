@@ -202,6 +202,17 @@ describe('a whole answer', () => {
   });
 });
 
+it('was created when its header says', () => {
+  const headers = { date: 'Sun, 01 Mar 2026 12:00:00 GMT' };
+  const event = { candidates: [candidate([{ text: 'a' }])] };
+  const ask = aRequest('chat', REQUEST);
+  const whole = chat.getResponse({ ...answerOf(JSON.stringify(event)), headers }, ask, target());
+  expect(whole.ok && JSON.parse(answerTextOf(whole.answer.body)).created).toBe(1_772_366_400);
+  const reader = (chat.openStream as NonNullable<TaskHelper['openStream']>)(ask, target(), headers);
+  expect(stream(reader, event).chunks[0].created).toBe(1_772_366_400);
+  expect(reader.identity().created).toBe(1_772_366_400);
+});
+
 describe('a stream', () => {
   it('has the role once, numbers calls over its events, and ends when every choice has', () => {
     const call = { functionCall: { id: 'x', name: 'f', args: {} } };

@@ -128,7 +128,7 @@ describe('messages', () => {
     ]);
   });
 
-  it.each([
+  it.each<readonly [string, readonly object[], string, RegExp]>([
     ['role', [{ role: 'function', content: 'a' }], 'messages[0].role', /must be system/],
     ['no content', [{ role: 'user' }], 'messages[0].content', /a text or a list/],
     ['a part that is none', [{ role: 'user', content: [1] }], 'messages[0].content[0]', /an object/],
@@ -145,12 +145,15 @@ describe('messages', () => {
       'messages[0].tool_calls[0].function.name',
       /a name/,
     ],
-    [
-      'arguments',
-      [{ role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: '[1]' } }] }],
-      'messages[0].tool_calls[0].function.arguments',
-      /JSON of an object/,
-    ],
+    ...['[1]', '{oops', 5].map(
+      (args) =>
+        [
+          `arguments ${args}`,
+          [{ role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: args } }] }],
+          'messages[0].tool_calls[0].function.arguments',
+          /JSON of an object/,
+        ] as const,
+    ),
     ['unknown id', [{ role: 'tool', tool_call_id: 'x', content: 'a' }], 'messages[0].tool_call_id', /no tool call/],
     [
       'pictures as a result',
@@ -255,7 +258,7 @@ describe('tool calls and their results', () => {
     expect(
       contentsOf(
         calls(call('1', 'a'), call('2', 'b')),
-        result('2', 'B'),
+        result('2', '{B'),
         result('1', ' {"x":1} '),
         HI,
         calls(call('1', 'c')),
@@ -270,7 +273,7 @@ describe('tool calls and their results', () => {
       {
         role: 'user',
         parts: [
-          { functionResponse: { id: '2', name: 'b', response: { output: 'B' } } },
+          { functionResponse: { id: '2', name: 'b', response: { output: '{B' } } },
           { functionResponse: { id: '1', name: 'a', response: { x: 1 } } },
         ],
       },
