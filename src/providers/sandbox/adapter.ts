@@ -1,5 +1,5 @@
-import { encodeModel } from '../huggingface/base-url.js';
 import { nativeTasks } from '../huggingface/native-tasks.js';
+import { encodeModel } from '../model-path.js';
 import { openAiCompatible } from '../openai-compatible.js';
 import { openAiMedia, withTasks } from '../openai-media.js';
 import { rerankHelper } from '../rerank.js';
