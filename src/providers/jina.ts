@@ -1,10 +1,12 @@
 import { openAiCompatible } from './openai-compatible.js';
+import { withTasks } from './openai-media.js';
+import { rerankHelper } from './rerank.js';
 
 /**
  * Jina AI: embeddings. What others call `input_type` is a `task` here, and the format `embedding_type`.
  * Sources: https://jina.ai/embeddings/, https://api.jina.ai/redoc
  */
-export const jina = openAiCompatible({
+const text = openAiCompatible({
   id: 'jina',
   docs: 'https://jina.ai/embeddings/',
   baseUrl: 'https://api.jina.ai/v1',
@@ -25,3 +27,6 @@ export const jina = openAiCompatible({
     models: [{ id: 'jina-embeddings-v3', tasks: ['embedding'] }],
   },
 });
+
+/** With reranking. Source: https://jina.ai/reranker/ */
+export const jina = withTasks(text, { rerank: rerankHelper() });

@@ -7,7 +7,7 @@ import { claudeChat, claudeThinking } from './claude.js';
 import { bedrockChat, bedrockTools } from './fixtures/bedrock.js';
 import { cohereChat, cohereEmbedding, cohereTools } from './fixtures/cohere.js';
 import { geminiFixtures } from './gemini-fixtures.js';
-import { nativeFixtures, openAiFixtures, teiFixtures } from './unit-task-fixtures.js';
+import { cohereRerank, nativeFixtures, openAiFixtures, teiFixtures, voyageRerank } from './unit-task-fixtures.js';
 import { describeUnitTask, type UnitTaskFixture } from './unit-tasks.js';
 
 const USAGE =
@@ -193,6 +193,8 @@ const NATIVE_PATHS: Record<string, (task: Task) => string> = {
 /** Tasks an adapter speaks in another dialect than OpenAI's. */
 const unitByAdapter: Record<string, Partial<Record<Task, UnitTaskFixture[]>>> = {
   huggingface: { rerank: teiFixtures },
+  cohere: { rerank: cohereRerank },
+  voyage: { rerank: voyageRerank },
 };
 
 function unitFixturesOf(adapter: ProviderAdapter, task: Task): UnitTaskFixture[] {

@@ -185,6 +185,18 @@ export const openAiFixtures: Partial<Record<Task, UnitTaskFixture[]>> = {
 
 export const teiFixtures: UnitTaskFixture[] = [teiRerank];
 
+export const cohereRerank: UnitTaskFixture[] = [rerank, rerankTooMany].map((fixture) => ({
+  ...fixture,
+  sends: { ...fixture.sends, path: '/v2/rerank' },
+}));
+
+const { top_n: topK, ...named } = rerankRequest.json;
+
+export const voyageRerank: UnitTaskFixture[] = [rerank, rerankTooMany].map((fixture) => ({
+  ...fixture,
+  sends: { path: '/v1/rerank', json: { ...named, top_k: topK, model: 'vendor/model-1' } },
+}));
+
 /** Each task's payload and answer as Hugging Face documents them, and an answer that is of another task. */
 const NATIVE: Partial<
   Record<Task, { json?: object; bytes?: Buffer; answers: string[]; texts?: string[]; not: string[] }>

@@ -2,6 +2,7 @@ import { DISABLED_KEY_MS, type UpstreamFailure, type Verdict } from '../../domai
 import type { ProviderAdapter, TaskHelper } from '../../domain/provider.js';
 import { createdBy } from '../chat-chunks.js';
 import { apiRoot, bearer } from '../openai-compatible.js';
+import { rerankHelper } from '../rerank.js';
 import { readCohereChat } from './chat-answer.js';
 import { prepareCohereChat } from './chat-request.js';
 import { CohereStreamReader } from './chat-stream.js';
@@ -20,6 +21,9 @@ const embedding: TaskHelper = {
   getResponse: readCohereEmbed,
 };
 
+/** Source: https://docs.cohere.com/reference/rerank */
+const rerank = rerankHelper({ defaultPath: '/v2' });
+
 /**
  * Cohere's native API v2. Errors are `{"message": …}` under the usual statuses.
  * Sources: https://docs.cohere.com/reference/about, https://docs.cohere.com/reference/errors
@@ -30,7 +34,7 @@ export const cohere: ProviderAdapter = {
   baseUrl: 'https://api.cohere.com',
   needsKey: true,
   defaultRates: null,
-  tasks: { chat, embedding },
+  tasks: { chat, embedding, rerank },
   authenticate: bearer,
   classify: classifyCohere,
   sampleConfig: () => ({
