@@ -149,7 +149,10 @@ function program(done: (code: number) => void): Command {
     .command('price')
     .description('what a request would cost and where it would go; nothing is sent')
     .argument('[file]', 'the request’s body, JSON; - for standard input')
-    .option('--endpoint <name>', 'chat/completions, completions or embeddings (default: chat/completions)')
+    .option(
+      '--endpoint <name>',
+      'chat/completions, completions, embeddings, images/generations, … (default: chat/completions)',
+    )
     .option('--model <name>', 'instead of a file: the model …')
     .option('--prompt <text>', '… and the prompt')
     .option('--max-tokens <count>', 'the most output tokens')

@@ -6,7 +6,6 @@ import type { Quote } from '../domain/quote.js';
 import type { TaskRequest } from '../domain/task.js';
 import { JsonTextError, parseJsonBody } from '../wire/json-text.js';
 import { OPENAI_ENDPOINTS, openAiEndpoint, openUnsent } from '../wire/openai-endpoint.js';
-import { openTaskRequest } from '../wire/openai-request.js';
 import { findClient } from './clients.js';
 import { createExplainer } from './explainer.js';
 import { type OfflineParts, withOfflineRouting } from './offline-routing.js';
@@ -30,7 +29,7 @@ export async function quoteOffline(config: Config, ask: OfflineAsk): Promise<Quo
   if (endpoint === null) {
     throw new UserError(`unknown endpoint "${ask.endpoint}"; known: ${[...OPENAI_ENDPOINTS.keys()].join(', ')}`);
   }
-  const task = openTaskRequest(endpoint.task, parseRequest(ask.requestText));
+  const task = endpoint.open(parseRequest(ask.requestText));
   return withOfflineRouting(config, (parts) =>
     createPricer(parts).quote(unsent(config, ask, { ask: task, path: endpoint.path }, parts)),
   );

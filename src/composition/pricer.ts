@@ -1,4 +1,5 @@
 import { Expectation } from '../dispatch/expectation.js';
+import { leastInUnits, worstCaseInUnits } from '../dispatch/units.js';
 import type { Budgets } from '../domain/budget.js';
 import type { RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
@@ -8,6 +9,7 @@ import type { NanoUsd } from '../domain/money.js';
 import { costOf } from '../domain/pricing.js';
 import type { Pricer, Quote } from '../domain/quote.js';
 import type { RouteAsk, Router, Target } from '../domain/route.js';
+import { isTokenTask } from '../domain/task.js';
 import { type Count, noCounts } from '../domain/usage.js';
 import { mostOutput } from '../wire/output-bound.js';
 
@@ -52,6 +54,18 @@ function quoteFor(target: Target, request: RoutedRequest, expectation: Expectati
   const { providerId, upstream, model, price } = target;
   const subject = { providerId, providerModel: upstream.providerModel, task };
   const inputTokens = meter.countInput(expectation.input(), subject);
+  if (!isTokenTask(task)) {
+    const most = { input: inputTokens, output: 0 };
+    return {
+      provider: providerId,
+      model,
+      inputTokens,
+      maxOutputTokens: 0,
+      minCostNanoUsd: leastInUnits(request.ask, inputTokens, price),
+      maxCostNanoUsd: worstCaseInUnits(request.ask, most, price),
+      priceId: price?.id ?? null,
+    };
+  }
   const maxOutputTokens = mostOutput(request.ask, expectation.bounded(target).maxOutputTokens);
   return {
     provider: providerId,

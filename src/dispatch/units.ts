@@ -96,6 +96,17 @@ export function worstCaseInUnits(
   return cost === null ? null : most + cost;
 }
 
+/** What a call costs at least: what it asks for in its unit, or the tokens that go in. Null where its price does not say. */
+export function leastInUnits(ask: TaskRequest, inputTokens: number, price: Price | null): NanoUsd | null {
+  const units = requestUnits(ask);
+  const by = pricedBy(price, units?.unit ?? null);
+  const counts = noCounts();
+  if (by.unit && units !== null) counts[units.unit] = units.usual;
+  else if (by.tokens && units?.unit !== 'characters') counts.input = inputTokens;
+  const cost = costOf(counts, price);
+  return cost.known ? cost.nanoUsd : null;
+}
+
 function mostTokens(
   units: ReturnType<typeof requestUnits>,
   { input, output }: { input: number; output: number },

@@ -4,7 +4,6 @@ import { type Pricer, quotesToJson } from '../domain/quote.js';
 import type { JsonBody } from '../domain/task.js';
 import { parseJsonBody } from '../wire/json-text.js';
 import { OPENAI_ENDPOINTS, openAiEndpoint } from '../wire/openai-endpoint.js';
-import { openTaskRequest } from '../wire/openai-request.js';
 import { readJsonBody } from './body.js';
 import type { HttpContext } from './context.js';
 import { type CallerParts, callerOf } from './local.js';
@@ -22,8 +21,8 @@ export function priceRequest(parts: () => PriceParts) {
     const { pricer, bodyLimitBytes } = current;
     const client = callerOf(ctx, current);
     const body = await readJsonBody(ctx.req, bodyLimitBytes);
-    const { task, path } = endpointOf(body);
-    const ask = openTaskRequest(task, innerRequest(body));
+    const { open, path } = endpointOf(body);
+    const ask = open(innerRequest(body));
     const request = routedRequest(ctx, { client, ask, endpoint: path, life: new Lifeline() });
     ctx.type = 'application/json';
     ctx.body = quotesToJson(pricer.quote(request));

@@ -1,10 +1,11 @@
-import { parseBuffer } from 'music-metadata';
+const OPTIONS = { duration: true, skipCovers: true, skipPostHeaders: true } as const;
 
 /**
  * Length of a whole recording in milliseconds, from its own headers (WAV, MP3, OGG, FLAC, MP4, WebM, …); null where they
- * do not say, or are none.
+ * do not say, or are none. The library is loaded by the first recording: most daemons never see one.
  */
 export async function audioLength(audio: Buffer, contentType: string): Promise<number | null> {
+  const { parseBuffer } = await import('music-metadata');
   try {
     const { format } = await parseBuffer(audio, { mimeType: contentType, size: audio.length }, OPTIONS);
     const { duration } = format;
@@ -14,5 +15,3 @@ export async function audioLength(audio: Buffer, contentType: string): Promise<n
     return null;
   }
 }
-
-const OPTIONS = { duration: true, skipCovers: true, skipPostHeaders: true } as const;

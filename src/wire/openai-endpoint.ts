@@ -1,20 +1,28 @@
 import { WaybillError } from '../domain/errors.js';
 import type { JsonBody, JsonObject, TaskRequest } from '../domain/task.js';
 import { parseJsonBody } from './json-text.js';
-import { type OpenAiTask, openTaskRequest } from './openai-request.js';
+import { openTaskRequest } from './openai-request.js';
+import { openJsonTask } from './task-request.js';
 
-/** The endpoints of OpenAI's dialect that are routed, by their path below `/v1`. */
-export const OPENAI_ENDPOINTS: ReadonlyMap<string, OpenAiTask> = new Map([
-  ['chat/completions', 'chat'],
-  ['completions', 'completion'],
-  ['embeddings', 'embedding'],
+/** Makes a request of a body. @throws WaybillError invalid_request, with `param` set */
+type OpenBody = (body: JsonBody) => TaskRequest;
+
+/** The endpoints that are routed and asked in JSON, by their path below `/v1`. */
+export const OPENAI_ENDPOINTS: ReadonlyMap<string, OpenBody> = new Map<string, OpenBody>([
+  ['chat/completions', (body) => openTaskRequest('chat', body)],
+  ['completions', (body) => openTaskRequest('completion', body)],
+  ['embeddings', (body) => openTaskRequest('embedding', body)],
+  ['images/generations', (body) => openJsonTask('image', body)],
+  ['audio/speech', (body) => openJsonTask('speech', body)],
+  ['rerank', (body) => openJsonTask('rerank', body)],
+  ['moderations', (body) => openJsonTask('moderation', body)],
 ]);
 
-/** `/v1/chat/completions`, `/api/v1/embeddings`, `completions` → task and path; null for any other. */
-export function openAiEndpoint(name: string): { task: OpenAiTask; path: string } | null {
+/** `/v1/chat/completions`, `/api/v1/embeddings`, `completions` → how it is opened, and its path; null for any other. */
+export function openAiEndpoint(name: string): { open: OpenBody; path: string } | null {
   const short = name.replace(/^\/?(?:(?:api\/)?v1\/)?/, '');
-  const task = OPENAI_ENDPOINTS.get(short);
-  return task === undefined ? null : { task, path: `/v1/${short}` };
+  const open = OPENAI_ENDPOINTS.get(short);
+  return open === undefined ? null : { open, path: `/v1/${short}` };
 }
 
 /**
@@ -38,7 +46,7 @@ export function openUnsent(body: JsonBody, named: string | null): { ask: TaskReq
       param: 'endpoint',
     });
   }
-  return { ask: openTaskRequest(endpoint.task, body), path: endpoint.path };
+  return { ask: endpoint.open(body), path: endpoint.path };
 }
 
 function endpointTold(value: JsonObject): string {

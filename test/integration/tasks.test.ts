@@ -478,6 +478,29 @@ describe('every task', () => {
     expect((await transcribe(formOf('an-ear', writeWav(1, 1_000)), poor)).status).toBe(200);
   });
 
+  it('is priced without being sent', async () => {
+    const before = upstream.requests.length;
+    const quote = async (endpoint: string, request: object) => {
+      const response = await daemon.post('/v1/price', { endpoint, request });
+      return ((await response.json()) as { candidates: object[] }).candidates[0];
+    };
+    expect(await quote('/v1/images/generations', { model: 'an-image', prompt: 'a', n: 2 })).toMatchObject({
+      min_cost_nano_usd: 80_000_000,
+      max_cost_nano_usd: 80_000_000,
+    });
+    expect(await quote('/v1/moderations', { model: 'a-judge', input: 'a' })).toMatchObject({
+      min_cost_nano_usd: 100_000,
+      max_cost_nano_usd: 100_000,
+    });
+    const explained = await fetch(`${daemon.url}/api/admin/v1/explain?endpoint=moderations`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer test-admin-key' },
+      body: JSON.stringify({ model: 'a-judge', input: 'x' }),
+    });
+    expect(await explained.json()).toMatchObject({ candidates: [{ provider: 'one', model: 'a-judge' }] });
+    expect(upstream.requests.length).toBe(before);
+  });
+
   it('leaves a ledger that adds up', async () => {
     const response = await fetch(`${daemon.url}/api/admin/v1/ledger/verify`, {
       method: 'POST',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { measureInUnits, unansweredInUnits, worstCaseInUnits } from '../../../src/dispatch/units.js';
+import { leastInUnits, measureInUnits, unansweredInUnits, worstCaseInUnits } from '../../../src/dispatch/units.js';
 import type { Price, Rates } from '../../../src/domain/pricing.js';
 import type { Task } from '../../../src/domain/task.js';
 import { noCounts, type UsageCounts } from '../../../src/domain/usage.js';
@@ -145,6 +145,17 @@ describe('the most a call can cost is', () => {
     ],
   ])('%s', (_what, task, json, price, expected) => {
     expect(worst(task, json, price)).toBe(expected);
+  });
+
+  it.each<[Task, object, Price | null, bigint | null]>([
+    ['image', { n: 3 }, priced({ image: USD }), 3_000_000_000n],
+    ['image', { n: 3 }, byTokens, 10_000n],
+    ['speech', { input: 'abc' }, priced({ character: USD }), 3_000_000_000n],
+    ['speech', { input: 'abc' }, byTokens, null],
+    ['moderation', { input: 'a' }, priced({ request: USD }), 1_000_000_000n],
+    ['moderation', { input: 'a' }, null, null],
+  ])('at least what is asked for: %s %j', (task, json, price, expected) => {
+    expect(leastInUnits(callOf(task, json, price).ask, 10, price)).toBe(expected);
   });
 
   it('unknown for pictures that are priced by tokens', () => {
