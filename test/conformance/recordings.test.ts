@@ -31,10 +31,20 @@ function taskOf(recording: Recording): OpenAiTask {
   return TASKS[recording.kind as keyof typeof TASKS];
 }
 
-/** The adapter whose exchange this is: its own, or the one for any server of the dialect. */
+/**
+ * The adapter whose exchange this is: its own, or the one for any server of the dialect. A provider whose adapter speaks
+ * another API of it (Bedrock's Converse) was recorded at its OpenAI-compatible one.
+ */
 function adapterOf(recording: Recording): ProviderAdapter {
   const type = recording.source === 'huggingface' ? 'huggingface' : recording.provider;
-  return findAdapter(type) ?? (findAdapter('openai_compatible') as ProviderAdapter);
+  const own = findAdapter(type);
+  const isNative = own !== null && recording.path.endsWith('/chat/completions') && !asksThere(own);
+  return own === null || isNative ? (findAdapter('openai_compatible') as ProviderAdapter) : own;
+}
+
+function asksThere(adapter: ProviderAdapter): boolean {
+  const request = openTaskRequest('chat', parseJsonBody('{"model":"m","messages":[{"role":"user"}]}'));
+  return adapter.tasks.chat?.makeRoute(request, aTarget(adapter)).url.endsWith('/chat/completions') === true;
 }
 
 function targetOf(recording: Recording, adapter: ProviderAdapter): UpstreamTarget {
