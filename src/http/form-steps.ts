@@ -30,7 +30,9 @@ export function readForm(req: IncomingMessage, limitBytes: number): AsyncGenerat
   });
   parser.on(
     'file',
-    (name: string, stream: BusboyFileStream, filename: string, _encoding: string, contentType: string) => {
+    (name: string, stream: BusboyFileStream, given: string | undefined, _encoding: string, contentType: string) => {
+      // As browsers name a file that has no name.
+      const filename = given ?? 'blob';
       const part: Part = { steps: [{ kind: 'file', name, filename, contentType }], isOver: false };
       parts.push(part);
       stream.on('data', (bytes: Buffer) => part.steps.push({ kind: 'bytes', bytes }));

@@ -95,7 +95,8 @@ function searchUnits(value: JsonObject): number {
 function audioLength(request: TaskRequest): { usual: number; most: number } {
   const { carried, body } = request;
   const known = carried?.audioMs ?? null;
-  if (known !== null) return { usual: known, most: known };
+  // Begun seconds are billed as whole ones (OpenAI's `usage.seconds`).
+  if (known !== null) return { usual: known, most: Math.ceil(known / 1_000) * 1_000 };
   const bytes = carried === undefined ? base64Bytes(body.value['inputs']) : bytesOf(carried);
   const lasts = (bytesPerSecond: number) => Math.ceil((bytes * 1_000) / bytesPerSecond);
   return { usual: lasts(USUAL_BYTES_PER_SECOND), most: lasts(LEAST_BYTES_PER_SECOND) };

@@ -317,6 +317,17 @@ describe('transcription', () => {
     expect(evil.toString()).not.toContain(boundary);
   });
 
+  it('takes a file without a name', async () => {
+    upstream.setScript([heard()]);
+    const body =
+      '--b\r\ncontent-disposition: form-data; name="model"\r\n\r\nan-ear\r\n--b\r\ncontent-disposition: form-data; name="file"\r\ncontent-type: application/octet-stream\r\n\r\nxyz\r\n--b--\r\n';
+    const headers = { 'content-type': 'multipart/form-data; boundary=b' };
+    expect((await daemon.post('/v1/audio/transcriptions', body, headers)).status).toBe(200);
+    expect(upstream.requests.at(-1)?.body).toContain(
+      'filename="blob"\r\ncontent-type: application/octet-stream\r\n\r\nxyz',
+    );
+  });
+
   it('says of a field behind the file that the file may not be streamed', async () => {
     const response = await transcribe(formOf('an-ear', second1, { fileFirst: true, more: { stream: 'true' } }));
     expect(response.status).toBe(400);

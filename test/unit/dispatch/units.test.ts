@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { leastInUnits, measureInUnits, unansweredInUnits, worstCaseInUnits } from '../../../src/dispatch/units.js';
 import type { Price, Rates } from '../../../src/domain/pricing.js';
-import type { Task } from '../../../src/domain/task.js';
+import type { CarriedBytes, Task } from '../../../src/domain/task.js';
 import { noCounts, type UsageCounts } from '../../../src/domain/usage.js';
 import { createMeter } from '../../../src/metering/meter.js';
 import { countedInput } from '../../../src/wire/openai-request.js';
@@ -156,6 +156,12 @@ describe('the most a call can cost is', () => {
     ['moderation', { input: 'a' }, null, null],
   ])('at least what is asked for: %s %j', (task, json, price, expected) => {
     expect(leastInUnits(callOf(task, json, price).ask, 10, price)).toBe(expected);
+  });
+
+  it('begun seconds of a recording whose length is known', () => {
+    const ask = aUnitRequest('automatic-speech-recognition', { bytes: Buffer.alloc(9), contentType: 'audio/wav' });
+    const heard = { ...ask, carried: { ...(ask.carried as CarriedBytes), audioMs: 59_001 } };
+    expect(worstCaseInUnits(heard, { input: 0, output: 0 }, priced({ audioMinute: USD }))).toBe(1_000_000_000n);
   });
 
   it('unknown for pictures that are priced by tokens', () => {
