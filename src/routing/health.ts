@@ -16,8 +16,6 @@ interface TargetState {
   outputPerSecond: number | null;
   errorRate: number;
   underWay: number;
-  /** Which use of any target was the last of this one. */
-  touched: number;
   /** When something was last learned of it, … */
   learnedAt: number;
   /** … and after how many attempts on all targets. */
@@ -48,16 +46,20 @@ export function createTargetHealth({
   settings: () => BreakerSettings;
 }): TargetHealth {
   const states = new Map<string, TargetState>();
-  let touches = 0;
+  let lastTouched: string | null = null;
   let attempts = 0;
 
   function stateOf(id: string): TargetState {
     const known = states.get(id);
-    touches += 1;
     if (known !== undefined) {
-      known.touched = touches;
+      if (id === lastTouched) return known;
+      lastTouched = id;
+      // A Map keeps the order of insertion: the oldest untouched stands first.
+      states.delete(id);
+      states.set(id, known);
       return known;
     }
+    lastTouched = id;
     if (states.size >= MAX_STATES) forgetOldestIdle();
     const state: TargetState = {
       failedAt: [],
@@ -67,7 +69,6 @@ export function createTargetHealth({
       outputPerSecond: null,
       errorRate: 0,
       underWay: 0,
-      touched: touches,
       learnedAt: clock.now(),
       learnedAfter: attempts,
     };
@@ -76,14 +77,11 @@ export function createTargetHealth({
   }
 
   function forgetOldestIdle(): void {
-    let oldest: string | null = null;
-    let oldestTouch = Number.POSITIVE_INFINITY;
-    for (const [id, { underWay, touched }] of states) {
-      if (underWay > 0 || touched >= oldestTouch) continue;
-      oldest = id;
-      oldestTouch = touched;
+    for (const [id, { underWay }] of states) {
+      if (underWay > 0) continue;
+      states.delete(id);
+      return;
     }
-    if (oldest !== null) states.delete(oldest);
   }
 
   /** What is left of an old figure, from 1 to 0. */

@@ -1,0 +1,279 @@
+import type { AnswerOrigin, RoutedAnswer, RoutedRequest } from '../domain/dispatch.js';
+import { WaybillError } from '../domain/errors.js';
+import { defaultVerdict, isContextLength, type Verdict } from '../domain/failure.js';
+import { LimitWaitError } from '../domain/limit.js';
+import type { Target } from '../domain/route.js';
+import { type AttemptPlan, makeAttempt, type Prepared, prepare, type Reading } from './attempt.js';
+import { backoffMs, type WaitBudget } from './backoff.js';
+import { Call, type ClientTokens } from './call.js';
+import { type Delivery, deliverStream, deliverWhole } from './delivery.js';
+import { abandonmentOf } from './endings.js';
+import { type FailedAttempt, rejectedError } from './exhausted.js';
+import type { Expectation } from './expectation.js';
+import { keyScope, type Lease, leaseKey } from './lease.js';
+import type { DispatchParts } from './parts.js';
+import type { Record } from './record.js';
+import type { SecondChances } from './second-chances.js';
+
+/** What the attempts of a request share with its journey. */
+export interface AttemptsOptions {
+  parts: DispatchParts;
+  request: RoutedRequest;
+  record: Record;
+  waits: WaitBudget;
+  expectation: Expectation;
+  clientTokens: ClientTokens;
+  chances: SecondChances;
+  /** Gives back what the request as a whole has taken. */
+  land: () => void;
+}
+
+/** The attempts of one request, target by target: what each costs, what its failure means, and what they have seen. */
+export class Attempts {
+  readonly #shared: AttemptsOptions;
+  readonly #usedKeys = new Set<string>();
+  readonly #failed: FailedAttempt[] = [];
+  /** The largest window that the prompt was too long for. */
+  #exceededWindow = 0;
+  #refusedBy: WaybillError | null = null;
+  #made = 0;
+  #origin: AnswerOrigin = { provider: null, model: null, attempts: 0, limits: [] };
+
+  constructor(options: AttemptsOptions) {
+    this.#shared = options;
+  }
+
+  get made(): number {
+    return this.#made;
+  }
+
+  get failed(): readonly FailedAttempt[] {
+    return this.#failed;
+  }
+
+  /** Why a target could not take the request, the last that could not. */
+  get refusedBy(): WaybillError | null {
+    return this.#refusedBy;
+  }
+
+  /** Of the last attempt. */
+  get origin(): AnswerOrigin {
+    return this.#origin;
+  }
+
+  /** True when the body was passed along as it came, and is gone: there is nothing to send again. */
+  get isSpent(): boolean {
+    const { carried } = this.#shared.request.ask;
+    return carried?.kind === 'form' && carried.isSpent;
+  }
+
+  /** True where the prompt was too long for a window that was no smaller. */
+  isTooSmall({ contextWindow }: Target): boolean {
+    return contextWindow !== null && contextWindow <= this.#exceededWindow;
+  }
+
+  /**
+   * Attempts on one target until it answers, or the next one should be tried: then null. Beside one for each untried
+   * target, `kept` attempts are kept back.
+   */
+  async on(target: Target, untried: number, kept: number): Promise<RoutedAnswer | null> {
+    const { retry } = this.#shared.parts.policy;
+    // One attempt is kept back for each target not yet tried.
+    const mayTry = () =>
+      !this.isSpent && this.#made < Math.max(retry.maxAttempts - untried - kept, this.#made === 0 ? 1 : 0);
+    const prepared = this.#prepare(target);
+    if (prepared === null) return null;
+    let first = true;
+    for (let retries = 0; first || mayTry(); retries += 1) {
+      if (this.#made >= retry.maxAttempts) return null;
+      first = false;
+      const lease = await this.#lease(target, untried);
+      if (lease === null) return null;
+      const { reading, call } = await this.#attempt(target, lease, prepared);
+      if (reading.kind !== 'failed') return this.#deliver(reading, call);
+      const verdict = this.#failedAttempt(reading, call);
+      if (!(await this.#goOn(verdict, target, untried, retries, mayTry))) return null;
+    }
+    return null;
+  }
+
+  /** What is to be sent to the target; null when its adapter cannot do what is asked, and others may. */
+  #prepare(target: Target): Prepared | null {
+    try {
+      const upstream = this.#shared.expectation.bounded(target);
+      return prepare(this.#shared.request, target, upstream);
+    } catch (error) {
+      if (!(error instanceof WaybillError)) throw error;
+      this.#refusedBy = error;
+      this.#shared.record.passedOver(target, error.message);
+      return null;
+    }
+  }
+
+  /** Carries a verdict out: waits where it says so; false when this target is not to be tried again. */
+  async #goOn(
+    verdict: Verdict,
+    target: Target,
+    untried: number,
+    retries: number,
+    mayTry: () => boolean,
+  ): Promise<boolean> {
+    const last = (this.#failed.at(-1) as FailedAttempt).failure;
+    // Its breaker opened: the next target comes before more of this one.
+    if (untried > 0 && verdict.action !== 'reject' && this.#shared.parts.health.isOpen(target.id)) return false;
+    switch (verdict.action) {
+      case 'reject':
+        throw rejectedError(last);
+      case 'fall-back':
+        return false;
+      case 'rotate-key':
+        // Without another key the next target comes before waiting for this one.
+        return untried === 0 || this.#hasUnusedKey(target);
+      case 'wait':
+        if (untried > 0) this.#shared.chances.loading(target, verdict.afterMs);
+        if (untried > 0 || !mayTry() || this.#shared.waits.leftMs <= 0) return false;
+        await this.#shared.waits.wait(verdict.afterMs, this.#shared.request.life.signal);
+        return true;
+      case 'retry': {
+        if (!mayTry()) return false;
+        const back = backoffMs(retries, this.#shared.parts.policy.retry, this.#shared.parts.random);
+        const wait = Math.max(verdict.afterMs ?? 0, back);
+        const hasOtherKey = this.#hasUnusedKey(target);
+        if (wait > this.#shared.waits.leftMs && !hasOtherKey) return false;
+        await this.#shared.waits.wait(hasOtherKey ? Math.min(wait, back) : wait, this.#shared.request.life.signal);
+        return true;
+      }
+    }
+  }
+
+  #hasUnusedKey(target: Target): boolean {
+    return target.keys.usable().some((key) => !this.#usedKeys.has(key.id));
+  }
+
+  /** A key with room; waits for one that cools down where nothing else is left. Null: try the next target. */
+  async #lease(target: Target, untried: number): Promise<Lease | null> {
+    const parts = this.#shared.parts;
+    for (;;) {
+      const readyInMs = target.keys.readyInMs();
+      if (readyInMs === null) return null;
+      if (readyInMs > 0) {
+        if (untried > 0 || readyInMs > this.#shared.waits.leftMs || this.#shared.chances.isOtherSooner(readyInMs)) {
+          this.#shared.record.passedOver(target, `every key cools down, the first for ${readyInMs} ms`);
+          return null;
+        }
+        await this.#shared.waits.wait(readyInMs, this.#shared.request.life.signal);
+        continue;
+      }
+      try {
+        const lease = await leaseKey({
+          target,
+          used: this.#usedKeys,
+          limiter: parts.limiter,
+          tokensFor: (scopes) => this.#shared.expectation.tokensFor(target, scopes),
+          client: this.#shared.request.client.id,
+          maxWaitMs: untried > 0 ? 0 : parts.policy.queueMaxWaitMs,
+          life: this.#shared.request.life,
+        });
+        if (lease !== null) return lease;
+      } catch (error) {
+        if (!(error instanceof LimitWaitError)) throw error;
+        if (untried > 0 || this.#made > 0) {
+          this.#shared.record.passedOver(target, error.message);
+          return null;
+        }
+        throw error;
+      }
+    }
+  }
+
+  async #attempt(target: Target, lease: Lease, prepared: Prepared): Promise<{ reading: Reading; call: Call }> {
+    const { clock, client, limiter } = this.#shared.parts;
+    const call = this.#open(target, lease, prepared);
+    let isIntended = false;
+    try {
+      await this.#shared.record.intend(call.plan, this.#shared.expectation.heldFor(target));
+      isIntended = true;
+      const { reading, stated } = await makeAttempt(call.plan, client, clock);
+      for (const limit of stated) limiter.observe(keyScope(lease.key), limit);
+      return { reading, call };
+    } catch (error) {
+      this.#shared.parts.health.abandonProbe(target.id);
+      if (isIntended) call.settle({ kind: 'abandoned', ...abandonmentOf(error) }, null);
+      else call.giveBack();
+      throw error;
+    }
+  }
+
+  /** Takes the worst case out of the budget; what was leased is given back when it does not fit. */
+  #open(target: Target, lease: Lease, prepared: Prepared): Call {
+    const { clock, policy, budgets } = this.#shared.parts;
+    const { id } = this.#shared.request.client;
+    try {
+      const hold = budgets.has(id) ? budgets.hold(id, this.#shared.expectation.heldFor(target) ?? 0n) : null;
+      this.#made += 1;
+      this.#usedKeys.add(lease.key.id);
+      this.#origin = { provider: target.providerId, model: target.model, attempts: this.#made, limits: [] };
+      const plan: AttemptPlan = {
+        request: this.#shared.request,
+        target,
+        upstream: prepared.upstream,
+        prepared,
+        counted: () => this.#shared.expectation.countedFor(target),
+        key: lease.key,
+        reservation: lease.reservation,
+        attempt: this.#made,
+        sentAt: clock.now(),
+        firstByteMs: Math.min(policy.retry.timeoutMs, target.timeouts.firstByteMs),
+        input: this.#shared.expectation.input,
+      };
+      return new Call({
+        plan,
+        parts: this.#shared.parts,
+        record: this.#shared.record,
+        hold,
+        clientTokens: this.#shared.clientTokens,
+      });
+    } catch (error) {
+      lease.reservation.settle(0, false);
+      lease.reservation.release();
+      throw error;
+    }
+  }
+
+  #failedAttempt(result: Extract<Reading, { kind: 'failed' }>, call: Call): Verdict {
+    const { failure } = result;
+    const { target, key } = call.plan;
+    const verdict = target.adapter.classify?.(failure) ?? defaultVerdict(failure);
+    target.keys.report(key.id, verdict, failure.message);
+    if (verdict.action === 'retry') {
+      // One that is too slow to answer in time is at least so slow.
+      const firstByteMs = failure.kind === 'timeout' ? this.#shared.parts.clock.now() - call.plan.sentAt : null;
+      this.#shared.parts.health.record(target.id, { ok: false, firstByteMs });
+    }
+    // Whoever says what is wrong with a request, or with a key, is alive.
+    else this.#shared.parts.health.proofOfLife(target.id);
+    this.#failed.push({ failure, verdict });
+    if (isContextLength(failure)) this.#exceededWindow = Math.max(this.#exceededWindow, target.contextWindow ?? 0);
+    call.settle({ kind: 'failed', failure, report: result.report }, result.firstByteAt, failure.message);
+    return verdict;
+  }
+
+  #deliver(result: Exclude<Reading, { kind: 'failed' }>, call: Call): Promise<RoutedAnswer> | RoutedAnswer {
+    const { target, key, sentAt } = call.plan;
+    const { health, limiter } = this.#shared.parts;
+    target.keys.report(key.id, 'ok');
+    health.record(target.id, { ok: true, firstByteMs: result.firstByteAt - sentAt });
+    const origin = () => {
+      const own = limiter.snapshot(this.#shared.request.client.limits);
+      return { ...this.#origin, limits: own.length > 0 ? own : limiter.snapshot(keyScope(key)) };
+    };
+    const delivery: Delivery = {
+      call,
+      parts: this.#shared.parts,
+      record: this.#shared.record,
+      origin,
+      land: this.#shared.land,
+    };
+    return result.kind === 'answer' ? deliverWhole(delivery, result) : deliverStream(delivery, result);
+  }
+}
