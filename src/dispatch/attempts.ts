@@ -127,10 +127,11 @@ export class Attempts {
       case 'fall-back':
         return false;
       case 'rotate-key':
+        this.#noteCooldown(target);
         // Without another key the next target comes before waiting for this one.
         return untried === 0 || this.#hasUnusedKey(target);
       case 'wait':
-        if (untried > 0) this.#shared.chances.loading(target, verdict.afterMs);
+        if (untried > 0) this.#shared.chances.readyIn(target, verdict.afterMs);
         if (untried > 0 || !mayTry() || this.#shared.waits.leftMs <= 0) return false;
         await this.#shared.waits.wait(verdict.afterMs, this.#shared.request.life.signal);
         return true;
@@ -146,6 +147,12 @@ export class Attempts {
     }
   }
 
+  /** By the time the other targets have been asked, the first key may be ready again. */
+  #noteCooldown(target: Target): void {
+    const readyInMs = target.keys.readyInMs();
+    if (readyInMs !== null && readyInMs > 0) this.#shared.chances.readyIn(target, readyInMs);
+  }
+
   #hasUnusedKey(target: Target): boolean {
     return target.keys.usable().some((key) => !this.#usedKeys.has(key.id));
   }
@@ -157,7 +164,11 @@ export class Attempts {
       const readyInMs = target.keys.readyInMs();
       if (readyInMs === null) return null;
       if (readyInMs > 0) {
-        if (untried > 0 || readyInMs > this.#shared.waits.leftMs || this.#shared.chances.isOtherSooner(readyInMs)) {
+        if (
+          untried > 0 ||
+          readyInMs > this.#shared.waits.leftMs ||
+          this.#shared.chances.isOtherSooner(target, readyInMs)
+        ) {
           this.#shared.record.passedOver(target, `every key cools down, the first for ${readyInMs} ms`);
           return null;
         }

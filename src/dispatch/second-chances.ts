@@ -9,8 +9,8 @@ export class SecondChances {
   readonly #health: TargetHealth;
   readonly #clock: Clock;
   readonly #tried: Target[] = [];
-  /** When models that are loading say that they will be ready. */
-  #loadedAt: Map<Target, number> | null = null;
+  /** When targets that could not answer will be ready: a model is loaded then, or the first key has cooled down. */
+  #readyAt: Map<Target, number> | null = null;
 
   constructor({ health, clock }: { health: TargetHealth; clock: Clock }) {
     this.#health = health;
@@ -19,13 +19,13 @@ export class SecondChances {
 
   tried(target: Target): void {
     this.#tried.push(target);
-    this.#loadedAt?.delete(target);
+    this.#readyAt?.delete(target);
   }
 
-  /** The target's model says that it is loading. */
-  loading(target: Target, forMs: number): void {
-    this.#loadedAt ??= new Map();
-    this.#loadedAt.set(target, this.#clock.now() + forMs);
+  /** The target could not answer now, and is ready again so soon. */
+  readyIn(target: Target, ms: number): void {
+    this.#readyAt ??= new Map();
+    this.#readyAt.set(target, this.#clock.now() + ms);
   }
 
   /** Targets that were not tried, then those whose breaker is open; none where there is only one target. */
@@ -42,23 +42,26 @@ export class SecondChances {
     let best: { target: Target; inMs: number } | null = null;
     for (const { target } of candidates) {
       const inMs = this.#readyInMs(target);
-      if (inMs > 0 && inMs <= withinMs && (best === null || inMs < best.inMs)) best = { target, inMs };
+      if (inMs !== null && inMs <= withinMs && (best === null || inMs < best.inMs)) best = { target, inMs };
     }
     return best;
   }
 
   /** True when a target that was tried is ready sooner. */
-  isOtherSooner(readyInMs: number): boolean {
+  isOtherSooner(than: Target, readyInMs: number): boolean {
     return this.#tried.some((target) => {
-      const inMs = this.#readyInMs(target);
-      return inMs > 0 && inMs < readyInMs;
+      const inMs = target === than ? null : this.#readyInMs(target);
+      return inMs !== null && inMs < readyInMs;
     });
   }
 
-  /** Until the target's keys have cooled down, or its model is loaded; 0 where it waits for neither. */
-  #readyInMs(target: Target): number {
-    if (this.#health.isOpen(target.id)) return 0;
-    const loadedInMs = (this.#loadedAt?.get(target) ?? 0) - this.#clock.now();
-    return Math.max(target.keys.readyInMs() ?? 0, loadedInMs);
+  /** Until the target's keys have cooled down and its model is loaded, 0 once they are; null where it waited for neither. */
+  #readyInMs(target: Target): number | null {
+    if (this.#health.isOpen(target.id)) return null;
+    const keysInMs = target.keys.readyInMs();
+    if (keysInMs === null) return null;
+    const at = this.#readyAt?.get(target);
+    if (at === undefined) return keysInMs === 0 ? null : keysInMs;
+    return Math.max(keysInMs, at - this.#clock.now(), 0);
   }
 }

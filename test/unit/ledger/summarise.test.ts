@@ -133,7 +133,9 @@ function expectedTotal(randoms: readonly RandomRequest[]): Partial<CostRow> {
 }
 
 describe('totals', () => {
-  it('are the same under every cut and every pair of cuts, in any time zone, for any ledger', async () => {
+  it('are the same under every cut and every pair of cuts, in any time zone, for any ledger', {
+    timeout: 120_000,
+  }, async () => {
     const cuts: GroupBy[] = [...GROUP_NAMES, 'tag:team', 'tag:nobody-has-this'];
     await fc.assert(
       fc.asyncProperty(fc.array(requestArbitrary, { maxLength: 25 }), fc.nat(), async (randoms, seed) => {

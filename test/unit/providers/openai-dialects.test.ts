@@ -166,7 +166,7 @@ const TASKS: Record<string, string> = {
     sambanova: 'cce',
   },
   ...{ hyperbolic: 'cc', scaleway: 'ce', ovhcloud: 'cce', nscale: 'c', featherless: 'cc', baseten: 'c', nvidia: 'cce' },
-  ...{ llama_stack: 'cce', voyage: 'e', jina: 'e' },
+  ...{ llama_stack: 'cce', voyage: 'er', jina: 'er' },
 };
 
 const STREAM_OPTIONS: Record<string, unknown> = {
