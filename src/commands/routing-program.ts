@@ -1,13 +1,14 @@
 import type { Command } from 'commander';
 import { type ExplainOptions, type ExplainTools, explainCommand } from './explain.js';
 import { type ModelsOptions, type ModelsTools, modelsCommand } from './models.js';
+import { type ProvidersOptions, type ProvidersTools, providersCommand } from './providers.js';
 
-/** Adds `waybill explain` and `waybill models`. `done` is told the exit code. */
+/** Adds `waybill explain`, `waybill models` and `waybill providers`. `done` is told the exit code. */
 export function addRoutingCommands(
   waybill: Command,
   parts: {
     io: { print(line: string): void; warn(line: string): void };
-    tools: ExplainTools & ModelsTools;
+    tools: ExplainTools & ModelsTools & ProvidersTools;
     done: (code: number) => void;
   },
 ): void {
@@ -43,4 +44,13 @@ export function addRoutingCommands(
     .option('--config <file>', 'the config file')
     .addHelpText('after', '\nExample:\n  waybill models --provider sandbox')
     .action(async (options: ModelsOptions) => done(await modelsCommand(options, io, tools)));
+
+  waybill
+    .command('providers')
+    .description('the types of providers there are, and what each can do')
+    .option('--sample <type>', 'an entry of this type for a config file')
+    .option('--markdown', 'as the table of docs/providers.md')
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  waybill providers --sample claude')
+    .action((options: ProvidersOptions) => done(providersCommand(options, io, tools)));
 }
