@@ -49,6 +49,7 @@ export function buildRouting(config: Config, parts: RoutingParts, sandboxUrl: st
     offered: providers.offered,
     hasRoom: (target, tokens) => target.keys.usable().some((key) => limiter.hasRoom(scopesOf(target, key), tokens)),
     expectedOutput: (target, ask) => expectedOutput(target, ask, parts.meter),
+    capacity,
     used: (target) => usedShare(target, limiter),
     random,
   });
@@ -63,6 +64,17 @@ function expectedOutput(target: Target, { task, outputTokens }: RouteAsk, meter:
   const own = outputTokens ?? upstream.maxOutputTokens;
   if (own !== null) return Math.min(own, most);
   return meter.averageOutput({ providerId, providerModel: upstream.providerModel, task }) ?? UNBOUNDED_OUTPUT_TOKENS;
+}
+
+/** Calls that may be under way at once: over the keys that can be used, and within the model's own limit. */
+function capacity(target: Target): number | null {
+  const ofModel = target.modelScope?.settings.concurrency ?? null;
+  let ofKeys: number | null = 0;
+  for (const { limits } of target.keys.usable()) {
+    ofKeys = ofKeys === null || limits.concurrency == null ? null : ofKeys + limits.concurrency;
+  }
+  if (ofKeys === 0) return null;
+  return ofKeys === null ? ofModel : Math.min(ofKeys, ofModel ?? ofKeys);
 }
 
 /** What is used of a target's limits, at the key that has most left. */

@@ -47,6 +47,8 @@ export interface RouterParts {
   hasRoom: (target: Target, tokens: number) => boolean;
   /** Output tokens a request is expected to get from a target: within its bound, or what the model usually writes. */
   expectedOutput: (target: Target, ask: RouteAsk) => number;
+  /** How many calls a target may have under way, over all its keys; null where that is not limited. */
+  capacity: (target: Target) => number | null;
   /** The used share of a target's limits at the key with most room; null where it has none. */
   used: (target: Target) => { reqRatio: number | null; tokenRatio: number | null };
   random: Random;
@@ -209,7 +211,8 @@ export function createRouter(parts: RouterParts): Router {
     if (meanings.length === 1) return [{ target: only.target, score: null, reason: 'only target', signals: null }];
     const strategy = preference === 'none' ? chosen : PREFERENCES[preference];
     const reason = preference === 'none' ? algorithm : preference;
-    const signals = meanings.map((meaning) => signalsOf(meaning, ask));
+    const capacityOf = comparableCapacity(meanings);
+    const signals = meanings.map((meaning) => signalsOf(meaning, ask, capacityOf(meaning)));
     const candidates: Candidate[] = [];
     for (const { index, score } of strategy(signals, turnOf(ask.model), random)) {
       candidates.push({ target: (meanings[index] as Meaning).target, score, reason, signals: signals[index] ?? null });
@@ -230,13 +233,19 @@ export function createRouter(parts: RouterParts): Router {
     return waiting.length === 0 ? ready : [...ready, ...waiting];
   }
 
-  function signalsOf({ target, weight }: Meaning, ask: RouteAsk): Signals {
+  /** Calls at once, where all of them are limited in that; otherwise their weights are all that can be compared. */
+  function comparableCapacity(meanings: readonly Meaning[]): (meaning: Meaning) => number {
+    const isLimited = meanings.every(({ target }) => parts.capacity(target) !== null);
+    return ({ target, weight }) => (isLimited ? parts.capacity(target) : null) ?? weight;
+  }
+
+  function signalsOf({ target, weight }: Meaning, ask: RouteAsk, capacity: number = weight): Signals {
     const health = parts.health.snapshot(target.id);
     const counts = { ...noCounts(), input: ask.inputTokens, output: parts.expectedOutput(target, ask) };
     const cost = costOf(counts, target.price);
     return {
       weight,
-      load: health.underWay / weight,
+      load: health.underWay / capacity,
       ...parts.used(target),
       errorRate: health.errorRate,
       cost: cost.known ? Number(cost.nanoUsd) : null,

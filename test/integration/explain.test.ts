@@ -116,6 +116,34 @@ describe('an explanation', () => {
     });
   }
 
+  it('by least_loaded compares what is under way with the concurrency of all keys', async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const upstream = await upstreamOf(async () => {
+      await held;
+      return answer();
+    });
+    const keyed = (concurrency: number) => ['one', 'two'].map((key) => ({ key, limits: { concurrency } }));
+    const daemon = await routerOf(
+      [
+        provider('small', upstream.url, { api_keys: keyed(1) }),
+        provider('large', upstream.url, { api_keys: keyed(50) }),
+      ],
+      { algorithm: 'least_loaded' },
+    );
+    const under = [sent(daemon, chatBody({ model: 'small:m' })), sent(daemon, chatBody({ model: 'large:m' }))];
+    await expect.poll(() => upstream.requests.length).toBe(2);
+    const { candidates } = await explained(daemon, chatBody());
+    expect(candidates.map(({ provider: id, signals }) => [id, signals?.load])).toEqual([
+      ['large', 0.01],
+      ['small', 0.5],
+    ]);
+    release();
+    await Promise.all(under);
+  });
+
   it('has score, signals, cost and keys of each candidate', async () => {
     const upstream = await upstreamOf([answer()]);
     const keys = ['one', { key: 'two', limits: { req_per_min: 10 } }];

@@ -47,6 +47,7 @@ function aRouter(algorithm: RouterSettings['algorithm'], known: readonly Known[]
       new Map([['nick', fast]]),
     ),
     health,
+    capacity: () => null,
     expectedOutput: (_, { outputTokens }) => outputTokens ?? 0,
     settings: {
       algorithm,

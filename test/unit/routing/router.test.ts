@@ -12,9 +12,12 @@ interface Setting {
   algorithm?: RouterSettings['algorithm'];
   fallback?: Partial<RouterSettings['fallback']>;
   full?: string[];
+  /** Calls at once, by target. */
+  capacities?: Record<string, number>;
 }
 
-function aRouter(targets: Target[], { aliases = [], algorithm = 'round_robin', fallback, full = [] }: Setting = {}) {
+function aRouter(targets: Target[], setting: Setting = {}) {
+  const { aliases = [], algorithm = 'round_robin', fallback, full = [], capacities = {} } = setting;
   const ids = [...new Set(targets.map((target) => target.providerId))];
   const health = createTargetHealth({
     clock: new FakeClock(),
@@ -35,6 +38,7 @@ function aRouter(targets: Target[], { aliases = [], algorithm = 'round_robin', f
       fallback: { enabled: true, maxProviders: 2, providers: [], ...fallback },
     },
     offered: (provider, model) => targets.find(({ id }) => id === `${provider}:${model}`) ?? null,
+    capacity: ({ id }) => capacities[id] ?? null,
     expectedOutput: (_, { outputTokens }) => outputTokens ?? 0,
     hasRoom: (target) => !full.includes(target.id),
     used: () => ({ reqRatio: null, tokenRatio: null }),
@@ -182,6 +186,17 @@ describe('a plan', () => {
     expect(order('m')).toEqual(['c:m', 'a:m', 'b:m']);
     end();
     expect(order('m').at(-1)).toBe('b:m');
+  });
+
+  it('by load goes by the calls that each may have at once, where all are limited in that', () => {
+    const busy = (capacities: Record<string, number>) => {
+      const { order, health } = aRouter(three(), { algorithm: 'least_loaded', capacities });
+      for (const id of ['a:m', 'a:m', 'a:m', 'b:m', 'b:m', 'c:m']) health.begin(id);
+      return order('m');
+    };
+    expect(busy({ 'a:m': 30, 'b:m': 10, 'c:m': 2 })).toEqual(['a:m', 'b:m', 'c:m']);
+    // One without a limit can only be compared by its weight.
+    expect(busy({ 'a:m': 30, 'b:m': 10 })).toEqual(['c:m', 'b:m', 'a:m']);
   });
 });
 
