@@ -82,7 +82,8 @@ export class OpenAiStreamReader implements StreamReader {
   }
 
   passes(block: string, bytes: Buffer): boolean {
-    if (!this.#hasContent || this.#parsesAll || !hasPlainEvents(block) || NOTABLE.test(block)) return false;
+    if (!this.#hasContent || this.#parsesAll || !hasPlainEvents(block)) return false;
+    if (NOTABLE.test(block) || needsReshape(block, this.#reshapes)) return false;
     this.#passed.push(bytes);
     return true;
   }

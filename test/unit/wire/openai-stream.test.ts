@@ -4,6 +4,7 @@ import type { StreamStep } from '../../../src/domain/provider.js';
 import { parseJsonBody } from '../../../src/wire/json-text.js';
 import { openTaskRequest } from '../../../src/wire/openai-request.js';
 import { OpenAiStreamReader } from '../../../src/wire/openai-stream.js';
+import { reasoningContent } from '../../../src/wire/reshape.js';
 
 function openReader(extra: object = {}): OpenAiStreamReader {
   const body = { model: 'm', messages: [{ role: 'user', content: 'a' }], stream: true, ...extra };
@@ -271,6 +272,17 @@ describe('a block of whole events', () => {
     const several = openReader({ n: 2 });
     readAll(several, say('a'));
     expect(passes(several, event(say('b')))).toBe(false);
+  });
+
+  it('does not pass where something in it has another shape than OpenAI’s', () => {
+    const body = { model: 'm', messages: [{ role: 'user', content: 'a' }], stream: true };
+    const reader = new OpenAiStreamReader(openTaskRequest('chat', parseJsonBody(JSON.stringify(body))), {
+      reasoningOutside: false,
+      reshapes: [reasoningContent],
+    });
+    readAll(reader, say('a'));
+    expect(passes(reader, event(say('b')) + event('{"choices":[{"index":0,"delta":{"reasoning":"c"}}]}'))).toBe(false);
+    expect(passes(reader, event(say('b')))).toBe(true);
   });
 
   it.each([
