@@ -51,34 +51,11 @@ export class OpenStream {
    * @throws the lifeline's reason when it ends
    */
   async passTo(sink: StreamSink): Promise<StreamEnd> {
-    if (this.#held !== '') {
-      const wait = sink.write(this.#held);
-      this.#held = '';
-      if (wait !== undefined) await wait;
-    }
-    while (this.#end === null) {
-      const part = await this.#nextPart();
-      if (part === undefined) break;
-      if (part !== null && this.#passesWhole(part)) {
-        const wait = sink.write(part);
-        if (wait !== undefined) await wait;
-        continue;
-      }
-      const { text } = this.#take(this.#decode(part));
-      if (text !== '') {
-        const wait = sink.write(text);
-        if (wait !== undefined) await wait;
-      }
-      if (part === null && this.#end === null) {
-        this.#end = this.reader.isFinished()
-          ? { kind: 'complete' }
-          : {
-              kind: 'broken',
-              failure: failureFromFault(malformed('the stream ended without a finish reason'), this.#secrets),
-            };
-      }
-    }
-    const end = this.#end ?? { kind: 'complete' };
+    const wait = this.#held === '' ? undefined : sink.write(this.#held);
+    this.#held = '';
+    if (wait !== undefined) await wait;
+    if (this.#end === null) await this.#passRest(sink);
+    const end = this.#end ?? this.#endOfParts();
     this.#letGo(end);
     return end;
   }
@@ -87,15 +64,30 @@ export class OpenStream {
     this.#response.abort();
   }
 
-  /** The next bytes; undefined after a break, which is then the end. */
-  async #nextPart(): Promise<Buffer | null | undefined> {
+  async #passRest(sink: StreamSink): Promise<void> {
     try {
-      return await this.#response.next();
+      await this.#response.pipe((part) => this.#pass(part, sink));
     } catch (error) {
       if (!(error instanceof UpstreamBrokenError)) throw error;
       this.#end = { kind: 'broken', failure: error.failure };
-      return undefined;
     }
+    if (this.#end !== null) return;
+    const { text } = this.#take(this.#decode(null));
+    if (text !== '') await sink.write(text);
+  }
+
+  #pass(part: Buffer, sink: StreamSink): boolean | Promise<boolean> {
+    const passed = this.#passesWhole(part) ? part : this.#take(this.#decode(part)).text;
+    const wait = passed.length === 0 ? undefined : sink.write(passed);
+    const isMore = this.#end === null;
+    return wait === undefined ? isMore : wait.then(() => isMore);
+  }
+
+  /** Of a stream whose bytes ended without its own end mark. */
+  #endOfParts(): StreamEnd {
+    if (this.reader.isFinished()) return { kind: 'complete' };
+    const failure = failureFromFault(malformed('the stream ended without a finish reason'), this.#secrets);
+    return { kind: 'broken', failure };
   }
 
   /** Most parts after the first content: whole events of which nothing is needed go out as the bytes that came. */

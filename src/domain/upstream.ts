@@ -21,6 +21,9 @@ export interface UpstreamCall {
   secrets: readonly string[];
 }
 
+/** Takes bytes of an answer. True for more, false for enough; a promise of it is waited for, and the provider then too. */
+export type TakePart = (part: Buffer) => boolean | Promise<boolean>;
+
 /** An answer with a 2xx status, read as it comes. Header names are in lower case. */
 export interface UpstreamResponse {
   status: number;
@@ -33,6 +36,11 @@ export interface UpstreamResponse {
    * @throws the lifeline's reason when it ends
    */
   next(): Promise<Buffer | null>;
+  /**
+   * Hands over everything that comes until the end, or until `take` wants no more.
+   * @throws as `next`, and what `take` throws
+   */
+  pipe(take: TakePart): Promise<void>;
   /** Everything that is left, decompressed. */
   readAll(maxBytes: number): Promise<Buffer>;
   /** Ends the call; what was not read is lost. */

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { performance } from 'node:perf_hooks';
 import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { LimitSnapshot } from '../domain/limit.js';
@@ -79,13 +80,14 @@ export class StreamReply implements StreamSink {
   readonly #ctx: HttpContext;
   readonly #res: ServerResponse;
   #timer: NodeJS.Timeout;
+  #wroteAt = performance.now();
   #started = false;
   #headers: FlatHeaders = [];
 
   constructor(ctx: HttpContext) {
     this.#ctx = ctx;
     this.#res = ctx.res;
-    this.#timer = setTimeout(() => this.#keepAlive(), KEEP_ALIVE_MS);
+    this.#timer = setTimeout(() => this.#lookAtSilence(), KEEP_ALIVE_MS);
   }
 
   /** Sends the whole stream of an answer. */
@@ -115,7 +117,7 @@ export class StreamReply implements StreamSink {
   write(part: string | Buffer): Promise<void> | void {
     if (this.#res.destroyed || this.#res.writableEnded) return;
     this.#start();
-    this.#timer.refresh();
+    this.#wroteAt = performance.now();
     if (!this.#res.write(part)) return this.#drained();
   }
 
@@ -143,11 +145,16 @@ export class StreamReply implements StreamSink {
     this.#res.writeHead(200, headers);
   }
 
-  #keepAlive(): void {
+  #lookAtSilence(): void {
     if (this.#res.destroyed || this.#res.writableEnded) return;
-    this.#start();
-    this.#res.write(KEEP_ALIVE);
-    this.#timer = setTimeout(() => this.#keepAlive(), KEEP_ALIVE_MS);
+    let leftMs = this.#wroteAt + KEEP_ALIVE_MS - performance.now();
+    if (leftMs <= 0) {
+      this.#start();
+      this.#res.write(KEEP_ALIVE);
+      this.#wroteAt = performance.now();
+      leftMs = KEEP_ALIVE_MS;
+    }
+    this.#timer = setTimeout(() => this.#lookAtSilence(), leftMs);
   }
 
   #end(): void {

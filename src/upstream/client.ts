@@ -2,9 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
-import { type Dispatcher, Pool } from 'undici';
+import { Pool } from 'undici';
 import type { Clock } from '../domain/ports.js';
-import type { HeaderFields } from '../domain/provider.js';
 import type { JsonObject } from '../domain/task.js';
 import {
   UpstreamBrokenError,
@@ -15,11 +14,10 @@ import {
 } from '../domain/upstream.js';
 import type { UsageReport } from '../domain/usage.js';
 import { parseOpenAiUsage } from '../wire/openai-usage.js';
+import { Exchange } from './exchange.js';
 import { failureFromError, failureFromStatus } from './failure.js';
 import { readStatedLimits } from './retry-after.js';
 
-/** Bytes of an answer held here before the provider is told to wait. */
-const HIGH_WATER_BYTES = 256 * 1024;
 /** An error body beyond this says nothing more. */
 const MAX_ERROR_BYTES = 256 * 1024;
 const KEEP_ALIVE_MS = 30_000;
@@ -171,31 +169,24 @@ async function* streamed(
 }
 
 function responseOf(exchange: Exchange, call: UpstreamCall, stated: UpstreamResponse['stated']): UpstreamResponse {
-  async function next(): Promise<Buffer | null> {
-    try {
-      return await exchange.next();
-    } catch (error) {
-      if (call.life.isEnded) throw call.life.reason;
-      throw new UpstreamBrokenError(failureFromError(error, { secrets: call.secrets }), { cause: error });
-    }
-  }
   return {
     status: exchange.status,
     headers: exchange.headers,
     stated,
-    next,
+    next: () => exchange.next(),
+    pipe: (take) => exchange.pipe(take),
     abort: () => exchange.cancel(),
     async readAll(maxBytes) {
       const parts: Buffer[] = [];
       let size = 0;
-      for (let part = exchange.isWhole ? exchange.taken() : await next(); part !== null; ) {
+      for (let part = exchange.isWhole ? exchange.taken() : await exchange.next(); part !== null; ) {
         size += part.length;
         if (size > maxBytes) {
           exchange.cancel();
           throw tooLarge(maxBytes);
         }
         parts.push(part);
-        part = exchange.isWhole ? exchange.taken() : await next();
+        part = exchange.isWhole ? exchange.taken() : await exchange.next();
       }
       const body = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size);
       const decode = decompress[exchange.headers['content-encoding']?.toLowerCase() ?? ''];
@@ -269,164 +260,4 @@ function usageIn(body: Buffer): UsageReport | null {
 function splitUrl(url: string): { origin: string; path: string } {
   const slash = url.indexOf('/', url.indexOf('://') + 3);
   return slash === -1 ? { origin: url, path: '/' } : { origin: url.slice(0, slash), path: url.slice(slash) };
-}
-
-/** One dispatch: undici's callbacks in, promises out, with the deadlines of the call. */
-class Exchange implements Dispatcher.DispatchHandler {
-  readonly started: Promise<void>;
-  status = 0;
-  headers: HeaderFields = {};
-  readonly #call: UpstreamCall;
-  readonly #onEnd: () => void;
-  #resolveStarted!: () => void;
-  #rejectStarted!: (error: unknown) => void;
-  #controller: Dispatcher.DispatchController | null = null;
-  readonly #timer: NodeJS.Timeout;
-  /** Made by the first who has to wait: most answers come with their head. */
-  #idle: NodeJS.Timeout | null = null;
-  #queue: Buffer[] = [];
-  #queuedBytes = 0;
-  #ended = false;
-  #isBodyLate = false;
-  #error: unknown = null;
-  #waiting: { resolve: (part: Buffer | null) => void; reject: (error: unknown) => void } | null = null;
-
-  constructor(call: UpstreamCall) {
-    this.#call = call;
-    this.started = new Promise((resolve, reject) => {
-      this.#resolveStarted = resolve;
-      this.#rejectStarted = reject;
-    });
-    this.#onEnd = () => this.#fail(call.life.reason);
-    call.life.onEnd(this.#onEnd);
-    this.#timer = setTimeout(() => {
-      if (this.#isBodyLate) this.#timer.refresh();
-      else this.#fail(timeoutError('UND_ERR_HEADERS_TIMEOUT', `no answer within ${call.firstByteMs} ms`));
-    }, call.firstByteMs);
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#ended) controller.abort(asError(this.#error));
-    else this.#call.limits.sent();
-  }
-
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
-    if (status < 200) return;
-    this.status = status;
-    this.headers = flatten(headers);
-    clearTimeout(this.#timer);
-    this.#resolveStarted();
-  }
-
-  /** Whether the request's next part is still to come; from when it came the time to the first byte begins anew. */
-  bodyIsLate(isLate: boolean): void {
-    this.#isBodyLate = isLate;
-    if (!isLate && !this.#ended && this.status === 0) this.#timer.refresh();
-  }
-
-  /** From now on something has to come within the idle time. */
-  #watchIdle(): void {
-    if (this.#idle !== null) {
-      this.#idle.refresh();
-      return;
-    }
-    this.#idle = setTimeout(() => {
-      // Nobody waiting means that the client is slow, not the provider: the next read starts the time anew.
-      if (this.#waiting === null) return;
-      this.#fail(timeoutError('UND_ERR_BODY_TIMEOUT', `nothing more came for ${this.#call.idleMs} ms`));
-    }, this.#call.idleMs);
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#ended) return;
-    const waiting = this.#waiting;
-    if (waiting !== null) {
-      this.#waiting = null;
-      waiting.resolve(chunk);
-      return;
-    }
-    this.#queue.push(chunk);
-    this.#queuedBytes += chunk.length;
-    if (this.#queuedBytes > HIGH_WATER_BYTES) controller.pause();
-  }
-
-  onResponseEnd(): void {
-    this.#finish();
-    this.#waiting?.resolve(null);
-    this.#waiting = null;
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(error);
-  }
-
-  /** True when the answer has come to its good end: what is left of it is taken without waiting. */
-  get isWhole(): boolean {
-    return this.#ended && this.#error === null;
-  }
-
-  /** Everything that has come since the last call; null when there is nothing. */
-  taken(): Buffer | null {
-    if (this.#queue.length === 0) return null;
-    const part = this.#queue.length === 1 ? (this.#queue[0] as Buffer) : Buffer.concat(this.#queue, this.#queuedBytes);
-    this.#queue = [];
-    this.#queuedBytes = 0;
-    return part;
-  }
-
-  /** Everything that has come since the last call, or the next part. */
-  next(): Promise<Buffer | null> {
-    const part = this.taken();
-    if (part !== null) {
-      // Undici hands over what it held back before this returns.
-      if (this.#controller?.paused === true) this.#controller.resume();
-      return Promise.resolve(part);
-    }
-    if (this.#error !== null) return Promise.reject(this.#error);
-    if (this.#ended) return Promise.resolve(null);
-    this.#watchIdle();
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-    });
-  }
-
-  cancel(): void {
-    if (!this.#ended) this.#fail(new Error('the call was ended by the reader'));
-  }
-
-  #fail(error: unknown): void {
-    if (this.#ended) return;
-    this.#error = error ?? new Error('aborted');
-    this.#finish();
-    this.#rejectStarted(this.#error);
-    this.started.catch(() => {});
-    this.#waiting?.reject(this.#error);
-    this.#waiting = null;
-    this.#controller?.abort(asError(this.#error));
-  }
-
-  #finish(): void {
-    this.#ended = true;
-    clearTimeout(this.#timer);
-    if (this.#idle !== null) clearTimeout(this.#idle);
-    this.#call.life.offEnd(this.#onEnd);
-  }
-}
-
-function timeoutError(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
-}
-
-function asError(value: unknown): Error {
-  return value instanceof Error ? value : new Error(String(value));
-}
-
-function flatten(headers: Record<string, unknown>): HeaderFields {
-  const flat: HeaderFields = {};
-  for (const name in headers) {
-    const value = headers[name];
-    flat[name] = typeof value === 'string' ? value : Array.isArray(value) ? value.join(', ') : String(value);
-  }
-  return flat;
 }
