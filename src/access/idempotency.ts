@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { joined } from '../domain/body.js';
 import type { RoutedAnswer, RoutedRequest, StreamSink } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import {
@@ -137,8 +138,9 @@ class KeyedAnswers implements Idempotency {
         const recording = new Recording(answer, request.life, this.#maxBytes);
         return { ...answer, pump: (sink) => this.#passOn(recording, sink, keptOf, running) };
       }
-      const kept = keptOf(answer.contentType === undefined ? answer.body.toString() : answer.body);
-      this.#keep(kept, Buffer.byteLength(answer.body));
+      const body = joined(answer.body);
+      const kept = keptOf(answer.contentType === undefined ? body.toString() : body);
+      this.#keep(kept, Buffer.byteLength(body));
       running.end({ kind: 'answer', kept });
       return answer;
     } catch (error) {

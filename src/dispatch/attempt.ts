@@ -1,3 +1,4 @@
+import { joined } from '../domain/body.js';
 import type { RoutedRequest } from '../domain/dispatch.js';
 import type { UpstreamFailure } from '../domain/failure.js';
 import type { ProviderKey } from '../domain/keys.js';
@@ -9,6 +10,7 @@ import type {
   Payload,
   TaskAnswer,
   TaskHelper,
+  UpstreamAnswer,
   UpstreamRoute,
   UpstreamTarget,
 } from '../domain/provider.js';
@@ -129,6 +131,24 @@ async function readAnswer(
   }
 }
 
+class WholeAnswer implements UpstreamAnswer {
+  readonly status: number;
+  readonly headers: HeaderFields;
+  readonly parts: readonly Buffer[];
+  #body: Buffer | null = null;
+
+  constructor({ status, headers }: UpstreamResponse, parts: readonly Buffer[]) {
+    this.status = status;
+    this.headers = headers;
+    this.parts = parts;
+  }
+
+  get body(): Buffer {
+    this.#body ??= joined(this.parts) as Buffer;
+    return this.#body;
+  }
+}
+
 async function readWhole(
   plan: AttemptPlan,
   helper: TaskHelper,
@@ -137,8 +157,7 @@ async function readWhole(
   secrets: readonly string[],
 ): Promise<Reading> {
   const { target, request } = plan;
-  const body = await response.readAll(MAX_ANSWER_BYTES);
-  const answer = { status: response.status, headers: response.headers, body };
+  const answer = new WholeAnswer(response, await response.readAll(MAX_ANSWER_BYTES));
   const outcome = helper.getResponse(answer, request.ask, plan.upstream);
   if (!outcome.ok) {
     return failed(withHint(failureFromFault(outcome.fault, secrets), target), outcome.usage, firstByteAt);

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { bodyLength, joined } from '../domain/body.js';
 import type { Dispatcher, RoutedAnswer, RoutedRequest, StreamSink } from '../domain/dispatch.js';
 import type { Lifeline } from '../domain/lifeline.js';
 import { Recording } from '../domain/recording.js';
@@ -143,7 +144,7 @@ class CachedDispatcher implements Dispatcher {
         };
       }
       const { body } = answer;
-      const kept = this.#keep(key, request, answer, Buffer.byteLength(body), () => bodyAtNoCost(body.toString()));
+      const kept = this.#keep(key, request, answer, bodyLength(body), () => bodyAtNoCost(joined(body).toString()));
       flight?.end(endWith(kept, request.life));
       return marked(answer, mark);
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { AnswerBody } from '../domain/body.js';
 import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { UpstreamFailure } from '../domain/failure.js';
@@ -45,8 +46,8 @@ export async function deliverWhole(
   return { kind: 'body', origin: delivery.origin(), headers, body, costNanoUsd };
 }
 
-function wholeBody({ body }: TaskAnswer): string | Buffer {
-  return typeof body === 'string' || Buffer.isBuffer(body) ? body : Buffer.concat([body.before, body.after]);
+function wholeBody({ body }: TaskAnswer): AnswerBody {
+  return typeof body === 'string' || Buffer.isBuffer(body) ? body : [...body.before, ...body.after];
 }
 
 /** A stream: passed along as it comes, its end written only when it is settled. */

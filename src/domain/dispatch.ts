@@ -1,3 +1,4 @@
+import type { AnswerBody } from './body.js';
 import type { Client } from './client.js';
 import type { Lifeline } from './lifeline.js';
 import type { LimitSnapshot } from './limit.js';
@@ -44,8 +45,7 @@ export type RoutedAnswer =
       kind: 'body';
       origin: AnswerOrigin;
       headers: Readonly<Record<string, string>>;
-      /** Text, or bytes. */
-      body: string | Buffer;
+      body: AnswerBody;
       /** JSON where it is absent. */
       contentType?: string;
       costNanoUsd: NanoUsd | null;

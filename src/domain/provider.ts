@@ -42,7 +42,10 @@ export type Payload =
 export interface UpstreamAnswer {
   status: number;
   headers: HeaderFields;
-  body: Buffer;
+  /** All of it; joined when it is first asked for. */
+  readonly body: Buffer;
+  /** The same as it came, for whoever passes megabytes on. Absent: it came in one piece. */
+  readonly parts?: readonly Buffer[];
 }
 
 /** A whole answer in the client's shape. */
@@ -61,10 +64,10 @@ export interface TaskAnswer {
 
 /** An answer that is passed on as it came, cut open where its usage stands. */
 export interface SplitBody {
-  before: Buffer;
+  before: readonly Buffer[];
   /** The usage object as the provider wrote it; null where there is none, and then the cut is before the last brace. */
   usage: string | null;
-  after: Buffer;
+  after: readonly Buffer[];
 }
 
 /** Why an answer with a 2xx status is a failure all the same. */

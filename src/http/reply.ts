@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { performance } from 'node:perf_hooks';
+import { bodyLength } from '../domain/body.js';
 import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { LimitSnapshot } from '../domain/limit.js';
@@ -67,9 +68,15 @@ export function replyWithBody(ctx: HttpContext, answer: Extract<RoutedAnswer, { 
   addAnswerHeaders(headers, answer.origin);
   headers.push('x-waybill-cost-nano-usd', answer.costNanoUsd === null ? 'unknown' : String(answer.costNanoUsd));
   headers.push('content-type', answer.contentType ?? 'application/json; charset=utf-8');
-  headers.push('content-length', String(Buffer.byteLength(answer.body)));
+  headers.push('content-length', String(bodyLength(answer.body)));
   ctx.res.writeHead(200, headers);
-  ctx.res.end(answer.body);
+  if (typeof answer.body === 'string' || Buffer.isBuffer(answer.body)) {
+    ctx.res.end(answer.body);
+    return;
+  }
+  ctx.res.cork();
+  for (const part of answer.body) ctx.res.write(part);
+  ctx.res.end();
 }
 
 /**

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
 import { Pool } from 'undici';
+import { bodyLength } from '../domain/body.js';
 import type { Clock } from '../domain/ports.js';
 import type { JsonObject } from '../domain/task.js';
 import {
@@ -177,22 +178,12 @@ function responseOf(exchange: Exchange, call: UpstreamCall, stated: UpstreamResp
     pipe: (take) => exchange.pipe(take),
     abort: () => exchange.cancel(),
     async readAll(maxBytes) {
-      const parts: Buffer[] = [];
-      let size = 0;
-      for (let part = exchange.isWhole ? exchange.taken() : await exchange.next(); part !== null; ) {
-        size += part.length;
-        if (size > maxBytes) {
-          exchange.cancel();
-          throw tooLarge(maxBytes);
-        }
-        parts.push(part);
-        part = exchange.isWhole ? exchange.taken() : await exchange.next();
-      }
-      const body = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size);
+      const parts = exchange.isWhole ? exchange.takenParts() : await exchange.collect(maxBytes);
+      if (parts === null || bodyLength(parts) > maxBytes) throw tooLarge(maxBytes);
       const decode = decompress[exchange.headers['content-encoding']?.toLowerCase() ?? ''];
-      if (decode === undefined) return body;
+      if (decode === undefined) return parts;
       try {
-        return await decode(body, { maxOutputLength: maxBytes });
+        return [await decode(Buffer.concat(parts), { maxOutputLength: maxBytes })];
       } catch (error) {
         if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
         throw new UpstreamBrokenError(failureFromError(error, { secrets: call.secrets }), { cause: error });

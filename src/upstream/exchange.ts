@@ -94,13 +94,33 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return this.#ended && this.#error === null;
   }
 
-  /** Everything that has come since the last call; null when there is nothing. */
-  taken(): Buffer | null {
-    if (this.#queue.length === 0) return null;
-    const part = this.#queue.length === 1 ? (this.#queue[0] as Buffer) : Buffer.concat(this.#queue, this.#queuedBytes);
+  /** What has come since the last call, as it came. */
+  takenParts(): Buffer[] {
+    const parts = this.#queue;
     this.#queue = [];
     this.#queuedBytes = 0;
-    return part;
+    return parts;
+  }
+
+  /**
+   * Everything until the end; null when it is more than `maxBytes`, and then the call is ended.
+   * @throws as `next`
+   */
+  collect(maxBytes: number): Promise<Buffer[] | null> {
+    if (this.#error !== null) return Promise.reject(this.#broken());
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (this.#queuedBytes > maxBytes) {
+          this.#reader = null;
+          this.cancel();
+          resolve(null);
+        } else if (this.#ended) resolve(this.takenParts());
+        else this.#wait(reader);
+      };
+      const reader: Reader = { arrived: look, ended: look, failed: reject };
+      look();
+      this.#goOn();
+    });
   }
 
   /**
@@ -108,7 +128,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
    * @throws UpstreamBrokenError or the lifeline's reason
    */
   next(): Promise<Buffer | null> {
-    const part = this.taken();
+    const part = this.#taken();
     if (part !== null) {
       this.#goOn();
       return Promise.resolve(part);
@@ -118,7 +138,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return new Promise((resolve, reject) => {
       const read = () => {
         this.#reader = null;
-        resolve(this.taken());
+        resolve(this.#taken());
       };
       this.#wait({ arrived: read, ended: read, failed: reject });
     });
@@ -135,7 +155,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       const give = () => {
         isDue = false;
         try {
-          for (let part = this.taken(); part !== null; part = this.taken()) {
+          for (let part = this.#taken(); part !== null; part = this.#taken()) {
             const goOn = take(part);
             if (goOn === true) continue;
             this.#reader = null;
@@ -164,6 +184,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
       };
       read();
     });
+  }
+
+  /** The same, joined; null when there is nothing. */
+  #taken(): Buffer | null {
+    const size = this.#queuedBytes;
+    const parts = this.takenParts();
+    return parts.length < 2 ? (parts[0] ?? null) : Buffer.concat(parts, size);
   }
 
   cancel(): void {

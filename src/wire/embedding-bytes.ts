@@ -1,4 +1,5 @@
-import type { SplitBody } from '../domain/provider.js';
+import { bodyLength, joined } from '../domain/body.js';
+import type { SplitBody, UpstreamAnswer } from '../domain/provider.js';
 import type { JsonObject } from '../domain/task.js';
 
 /** Below this, parsing costs less than being clever. */
@@ -16,10 +17,12 @@ export interface EmbeddingBytes {
  * Reads a large embeddings answer without its vectors: megabytes of numbers need no parsing where they are in the format
  * that was asked for. Null where anything is not as usual; the answer is then read as any other.
  */
-export function splitEmbeddingAnswer(bytes: Buffer, format: 'float' | 'base64'): EmbeddingBytes | null {
-  if (bytes.length < MIN_BYTES) return null;
-  const head = bytes.subarray(0, EDGE_BYTES).toString('latin1');
-  const tail = bytes.subarray(bytes.length - EDGE_BYTES).toString('latin1');
+export function splitEmbeddingAnswer(answer: UpstreamAnswer, format: 'float' | 'base64'): EmbeddingBytes | null {
+  const parts = answer.parts ?? [answer.body];
+  if (bodyLength(parts) < MIN_BYTES) return null;
+  const head = headOf(parts).toString('latin1');
+  const { others, last } = tailOf(parts);
+  const tail = last.subarray(last.length - EDGE_BYTES).toString('latin1');
   if (!/^\s*\{/.test(head) || !/"data"\s*:\s*\[\s*\{/.test(head) || !hasFormat(head, format)) return null;
   const usage = /,\s*"usage"\s*:\s*(\{[^{}]*\}|null)/.exec(tail);
   if (usage === null) return null;
@@ -28,16 +31,29 @@ export function splitEmbeddingAnswer(bytes: Buffer, format: 'float' | 'base64'):
   const rest = parsed(`{"vectors":[]${around}`);
   if (rest === null || rest['usage'] === undefined) return null;
   const text = usage[1] as string;
-  const start = bytes.length - tail.length + usage.index;
+  const start = last.length - tail.length + usage.index;
   const key = usage[0].indexOf('"');
   return {
     usage: rest['usage'],
     body: {
-      before: bytes.subarray(0, start + key),
+      before: [...others, last.subarray(0, start + key)],
       usage: text === 'null' ? '{}' : text,
-      after: bytes.subarray(start + usage[0].length),
+      after: [last.subarray(start + usage[0].length)],
     },
   };
+}
+
+function headOf(parts: readonly Buffer[]): Buffer {
+  let count = 1;
+  while (bodyLength(parts.slice(0, count)) < EDGE_BYTES) count += 1;
+  return (joined(parts.slice(0, count)) as Buffer).subarray(0, EDGE_BYTES);
+}
+
+/** As many parts as hold what stands at the end, joined, and those before them. */
+function tailOf(parts: readonly Buffer[]): { others: readonly Buffer[]; last: Buffer } {
+  let start = parts.length - 1;
+  while (bodyLength(parts.slice(start)) < EDGE_BYTES) start -= 1;
+  return { others: parts.slice(0, start), last: joined(parts.slice(start)) as Buffer };
 }
 
 function hasFormat(head: string, format: 'float' | 'base64'): boolean {

@@ -72,7 +72,7 @@ export function readOpenAiAnswer(
 function splitEmbeddings(answer: UpstreamAnswer, request: TaskRequest): AnswerOutcome | null {
   const format = request.body.value['encoding_format'] ?? 'float';
   if (request.task !== 'embedding' || (format !== 'float' && format !== 'base64')) return null;
-  const found = splitEmbeddingAnswer(answer.body, format);
+  const found = splitEmbeddingAnswer(answer, format);
   if (found === null) return null;
   const usage = parseOpenAiUsage(found.usage, { outputless: true, text: found.body.usage ?? '{}' });
   return { ok: true, answer: { body: found.body, usage, outputTexts: () => [] } };

@@ -1,3 +1,4 @@
+import type { AnswerBody } from '../domain/body.js';
 import { formatUsdShort, type NanoUsd } from '../domain/money.js';
 import type { SplitBody } from '../domain/provider.js';
 import type { JsonObject, Task } from '../domain/task.js';
@@ -21,15 +22,15 @@ const REPORTED_FIGURES = ['prompt_tokens', 'completion_tokens', 'total_tokens'] 
  * `source`. Everything else stays byte for byte. `body` must be the JSON of an object.
  */
 export function withCost(body: string, charge: Charge): string;
-export function withCost(body: SplitBody, charge: Charge): Buffer;
-export function withCost(body: string | SplitBody | Buffer, charge: Charge): string | Buffer;
-export function withCost(body: string | SplitBody | Buffer, charge: Charge): string | Buffer {
+export function withCost(body: SplitBody, charge: Charge): readonly Buffer[];
+export function withCost(body: string | SplitBody | Buffer, charge: Charge): AnswerBody;
+export function withCost(body: string | SplitBody | Buffer, charge: Charge): AnswerBody {
   if (typeof body === 'string') return textWithCost(body, charge);
   // No JSON: there is no place for a usage in it.
   if (Buffer.isBuffer(body)) return body;
   const comma = body.usage === null ? ',' : '';
   const usage = Buffer.from(`${comma}"usage":${usageText(body.usage, charge)}`);
-  return Buffer.concat([body.before, usage, body.after]);
+  return [...body.before, usage, ...body.after];
 }
 
 function textWithCost(body: string, charge: Charge): string {

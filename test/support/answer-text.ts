@@ -5,5 +5,5 @@ export function answerTextOf(body: string | SplitBody | Buffer): string {
   if (typeof body === 'string') return body;
   if (Buffer.isBuffer(body)) return body.toString();
   const usage = body.usage === null ? '' : `"usage":${body.usage}`;
-  return `${body.before.toString()}${usage}${body.after.toString()}`;
+  return Buffer.concat([...body.before, Buffer.from(usage), ...body.after]).toString();
 }

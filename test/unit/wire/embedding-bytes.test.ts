@@ -11,22 +11,30 @@ function answer(rest: object = { usage: { prompt_tokens: 9, total_tokens: 9 } },
   return JSON.stringify({ object: 'list', data, model: 'größer', ...rest });
 }
 
+/** The answer as it comes from a socket: in parts of `size` bytes. */
+function splitText(text: string, format: 'float' | 'base64', size = 65_536) {
+  const body = Buffer.from(text);
+  const parts: Buffer[] = [];
+  for (let at = 0; at < body.length; at += size) parts.push(body.subarray(at, at + size));
+  return splitEmbeddingAnswer({ status: 200, headers: {}, body, parts }, format);
+}
+
 describe('a large embeddings answer', () => {
   it('is cut open at its usage, every other byte as it came', () => {
     const text = answer();
-    const split = splitEmbeddingAnswer(Buffer.from(text), 'float');
-    expect(split?.usage).toEqual({ prompt_tokens: 9, total_tokens: 9 });
-    expect(answerTextOf(split?.body as NonNullable<typeof split>['body'])).toBe(text);
+    const found = splitText(text, 'float');
+    expect(found?.usage).toEqual({ prompt_tokens: 9, total_tokens: 9 });
+    expect(answerTextOf(found?.body as NonNullable<typeof found>['body'])).toBe(text);
   });
 
   it('gets its cost between the bytes', () => {
-    const split = splitEmbeddingAnswer(Buffer.from(answer()), 'float');
-    const charged = withCost((split as NonNullable<typeof split>).body, {
+    const found = splitText(answer(), 'float');
+    const charged = withCost((found as NonNullable<typeof found>).body, {
       task: 'embedding',
       usage: null,
       costNanoUsd: 180n,
     });
-    expect(JSON.parse(charged.toString())).toEqual({
+    expect(JSON.parse(Buffer.concat(charged).toString())).toEqual({
       ...JSON.parse(answer()),
       usage: { prompt_tokens: 9, total_tokens: 9, cost: 0.00000018, cost_nano_usd: 180 },
     });
@@ -46,7 +54,7 @@ describe('a large embeddings answer', () => {
     ['an error', JSON.stringify({ error: 'x'.repeat(40_000), usage: { prompt_tokens: 9 } }), 'float'],
     ['a broken end', answer().slice(0, -1), 'float'],
   ] as const)('with %s is left to the careful way', (_name, text, format) => {
-    expect(splitEmbeddingAnswer(Buffer.from(text), format)).toBeNull();
+    expect(splitText(text, format)).toBeNull();
   });
 
   it('says the same usage as parsing all of it does', () => {
@@ -55,10 +63,17 @@ describe('a large embeddings answer', () => {
       fc.oneof(fc.nat(), fc.constant(null)),
     );
     fc.assert(
-      fc.property(usage, fc.constantFrom('', ' ', '\n  '), (object, space) => {
-        const text = answer({ usage: object }).replace(',"usage":', `,${space}"usage"${space}:${space}`);
-        expect(splitEmbeddingAnswer(Buffer.from(text), 'float')?.usage).toEqual(JSON.parse(text).usage);
-      }),
+      fc.property(
+        usage,
+        fc.constantFrom('', ' ', '\n  '),
+        fc.integer({ min: 20, max: 70_000 }),
+        (object, space, size) => {
+          const text = answer({ usage: object }).replace(',"usage":', `,${space}"usage"${space}:${space}`);
+          const found = splitText(text, 'float', size);
+          expect(found?.usage).toEqual(JSON.parse(text).usage);
+          expect(JSON.parse(answerTextOf(found?.body as NonNullable<typeof found>['body']))).toEqual(JSON.parse(text));
+        },
+      ),
     );
   });
 });
