@@ -5,16 +5,8 @@ import type { CostQuery, GroupBy, Ledger, LedgerEntry } from '../src/domain/ledg
 import type { Clock, Logger } from '../src/domain/ports.js';
 import { noCounts } from '../src/domain/usage.js';
 import { openSqliteLedger } from '../src/ledger/sqlite/sqlite-ledger.js';
+import { figure, type SingleFigure } from './figures.js';
 import { median } from './goals.js';
-
-/** A figure of the ledger and what it is held to. */
-export interface LedgerFigure {
-  name: string;
-  value: number;
-  unit: 'requests/s' | 'µs/request' | 'ms' | 'MB';
-  /** Null: shown, not judged. */
-  goal: { bound: 'at-most' | 'at-least'; value: number } | null;
-}
 
 interface BenchOptions {
   requests: number;
@@ -47,7 +39,7 @@ const clock: Clock = {
 };
 
 /** How fast requests are recorded: many at once (the quickest round, for other programs run too), and one alone. */
-export async function measureWrites({ requests, progress }: BenchOptions): Promise<LedgerFigure[]> {
+export async function measureWrites({ requests, progress }: BenchOptions): Promise<SingleFigure[]> {
   return withLedger(async (ledger) => {
     const rounds: number[] = [];
     const cpuMicros: number[] = [];
@@ -79,7 +71,7 @@ export async function measureWrites({ requests, progress }: BenchOptions): Promi
 }
 
 /** How fast a large ledger is opened and reported on. */
-export async function measureReports({ requests, progress }: BenchOptions): Promise<LedgerFigure[]> {
+export async function measureReports({ requests, progress }: BenchOptions): Promise<SingleFigure[]> {
   return withLedger(async (first, reopen, path) => {
     progress(`filling a ledger with ${requests} requests of ${DAYS} days`);
     await fill(first, { prefix: 'r', requests, spanMs: DAYS * DAY_MS });
@@ -130,26 +122,6 @@ export async function measureReports({ requests, progress }: BenchOptions): Prom
   });
 }
 
-/** One line a figure, as text; and whether every goal is met. */
-export function ledgerLines(figures: readonly LedgerFigure[]): { text: string; isMet: boolean } {
-  const lines = figures.map(({ name, value, unit, goal }) => {
-    const shown = `${value < 10 ? value.toFixed(3) : Math.round(value)} ${unit}`.padStart(18);
-    if (goal === null) return `${name.padEnd(50)} ${shown}`;
-    const wanted = `${goal.bound === 'at-most' ? 'at most' : 'at least'} ${goal.value}`;
-    return `${name.padEnd(50)} ${shown}   ${wanted}: ${isMet({ value, goal }) ? 'met' : 'missed'}`;
-  });
-  return { text: lines.join('\n'), isMet: figures.every(isMet) };
-}
-
-function isMet({ value, goal }: Pick<LedgerFigure, 'value' | 'goal'>): boolean {
-  if (goal === null) return true;
-  return goal.bound === 'at-most' ? value <= goal.value : value >= goal.value;
-}
-
-function figure(name: string, value: number, unit: LedgerFigure['unit'], goal: LedgerFigure['goal']): LedgerFigure {
-  return { name, value, unit, goal };
-}
-
 /** The median of some rounds, the first of which pays for reading from the disk and counts too. */
 function timed(run: () => unknown): number {
   const times = Array.from({ length: ROUNDS }, () => {
@@ -158,6 +130,16 @@ function timed(run: () => unknown): number {
     return performance.now() - begin;
   });
   return median(times);
+}
+
+/** A ledger of a month, for a daemon to open. */
+export async function fillMonth(path: string, requests: number): Promise<void> {
+  const ledger = openSqliteLedger({ path, durability: 'process', clock, logger });
+  try {
+    await fill(ledger, { prefix: 'r', requests, spanMs: DAYS * DAY_MS });
+  } finally {
+    await ledger.close();
+  }
 }
 
 async function withLedger<T>(use: (ledger: Ledger, reopen: () => Ledger, path: string) => Promise<T>): Promise<T> {

@@ -4,12 +4,19 @@
  */
 import { connect, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { setTimeout } from 'node:timers/promises';
 
 export interface LoadOrder {
   port: number;
   path: string;
   body: string;
   concurrency: number;
+  /** Sent beside the usual ones. */
+  headers?: Readonly<Record<string, string>>;
+  /** The first requests are spread over so long, so that streams do not all begin and end at once. */
+  spreadMs?: number;
+  /** Each connection asks once and keeps its answer open; all are dropped so long after the last has its first byte. */
+  holdMs?: number;
   /** Ends after this long, or after so many requests, whichever is given; what is under way is waited for. */
   durationMs: number | null;
   requests: number | null;
@@ -38,6 +45,8 @@ export interface Percentiles {
 
 const LINE_END = 10;
 const CHUNKED_END = '0\r\n\r\n';
+/** Streams that are opened at once, of those that are kept open. */
+const HOLD_LANES = 32;
 /** An answer that takes longer is a hang, and ends the run. */
 const STALL_MS = 60_000;
 
@@ -55,15 +64,24 @@ export class Load {
 
   constructor(order: LoadOrder) {
     this.#order = order;
+    const others = Object.entries(order.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`);
     this.#request = Buffer.from(
       `POST ${order.path} HTTP/1.1\r\nhost: 127.0.0.1:${order.port}\r\nauthorization: Bearer bench-client-key\r\n` +
-        `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(order.body)}\r\n\r\n${order.body}`,
+        `content-type: application/json\r\n${others.join('')}content-length: ${Buffer.byteLength(order.body)}\r\n\r\n${order.body}`,
     );
   }
 
   async run(): Promise<LoadResult> {
     const cpu = process.cpuUsage();
-    await Promise.all(Array.from({ length: this.#order.concurrency }, () => this.#connection()));
+    const { concurrency, holdMs, spreadMs = 0 } = this.#order;
+    if (holdMs !== undefined) await this.#hold(holdMs);
+    else {
+      const begin = async (_: unknown, index: number) => {
+        if (spreadMs > 0) await setTimeout((index * spreadMs) / concurrency);
+        await this.#connection();
+      };
+      await Promise.all(Array.from({ length: concurrency }, begin));
+    }
     const used = process.cpuUsage(cpu);
     return {
       requests: this.#latencies.length,
@@ -76,6 +94,47 @@ export class Load {
       firstByteMs: percentiles(this.#firstBytes),
       cpuMicros: used.user + used.system,
     };
+  }
+
+  /** Opens streams a few at a time, and keeps them. */
+  async #hold(holdMs: number): Promise<void> {
+    const sockets: Socket[] = [];
+    const lane = async () => {
+      while (this.#begun < this.#order.concurrency && this.#errors === 0) {
+        this.#begun += 1;
+        sockets.push(await this.#opened());
+      }
+    };
+    await Promise.all(Array.from({ length: HOLD_LANES }, lane));
+    await setTimeout(holdMs);
+    for (const socket of sockets) {
+      if (socket.destroyed) this.#fail('a connection that was kept open closed');
+      socket.destroy();
+    }
+  }
+
+  /** A connection whose answer has begun. */
+  #opened(): Promise<Socket> {
+    return new Promise((resolve) => {
+      const socket = connect({ port: this.#order.port, host: '127.0.0.1', noDelay: true });
+      const exchange = new Exchange(socket);
+      socket.on('connect', () => {
+        exchange.begin();
+        socket.write(this.#request);
+      });
+      socket.on('data', (data: Buffer) => {
+        exchange.take(data);
+        if (exchange.firstByteAt === 0) return;
+        exchange.endedAt = exchange.firstByteAt;
+        socket.removeAllListeners('data').resume();
+        this.#note(exchange);
+        resolve(socket);
+      });
+      socket.on('error', (error) => {
+        this.#fail(error.message);
+        resolve(socket);
+      });
+    });
   }
 
   #wantsMore(): boolean {

@@ -1,22 +1,28 @@
 /** `npm run bench`: measures Waybill beside a bare proxy. See docs/performance.md. */
 import { parseArgs } from 'node:util';
-import { type LedgerFigure, ledgerLines, measureReports, measureWrites } from './ledger.js';
+import { measureIdle, measureStart, measureState } from './extremes.js';
+import { figureLines, type SingleFigure } from './figures.js';
+import { GOALS } from './goals.js';
+import { measureReports, measureWrites } from './ledger.js';
 import { type Measurement, measure, type Subject } from './measure.js';
 import { measureMemory } from './memory.js';
-import { type LoadGenerator, type Started, startLoad, startScript, startWaybill } from './processes.js';
+import { type LoadGenerator, type Started, startLoad, startPortkey, startScript, startWaybill } from './processes.js';
 import { goalLines, judgeAll, memoryLine, record, type ScenarioResult, summary, table } from './report.js';
 import { SCENARIOS, type Scenario } from './scenarios.js';
 
-const USAGE = `Usage: npm run bench -- [all | stream | memory | ledger | report] [options]
+const USAGE = `Usage: npm run bench -- [all | stream | memory | ledger | report | idle | start | state] [options]
 
 Loads a fixed upstream through a bare node:http + undici proxy and through Waybill, in turns, in one run.
-\`ledger\` records requests without an upstream; \`report\` fills a ledger of a month, opens it and reports on it.
+\`ledger\` records requests without an upstream; \`report\` fills a ledger of a month, opens it and reports on it;
+\`idle\` keeps 10,000 streams open; \`start\` starts on a full ledger; \`state\` compares a handful with thousands of clients,
+keys and models on a full ledger.
 
   --quick            a few scenarios, short turns: under a minute
   --rounds N         turns of each (3; 2 with --quick)
   --only ID,ID       these scenarios: ${SCENARIOS.map(({ id }) => id).join(', ')}
   --subjects A,B     of direct, bare, waybill
-  --requests N       for memory and ledger (200000), for report (1000000)
+  --portkey FOLDER   with Portkey's gateway as well: npm install --prefix FOLDER @portkey-ai/gateway
+  --requests N       for memory and ledger (200000), for report, start and state (1000000)
   --profile DIR      Waybill leaves a CPU profile there (its figures are then not to be compared)
   --json             figures as JSON
   --record           add a line to bench/RESULTS.md
@@ -36,6 +42,7 @@ const { values, positionals } = parseArgs({
     only: { type: 'string' },
     profile: { type: 'string' },
     subjects: { type: 'string', default: 'direct,bare,waybill' },
+    portkey: { type: 'string' },
     requests: { type: 'string' },
   },
 });
@@ -61,8 +68,11 @@ async function main(): Promise<number> {
   if (suite === 'memory') return runMemory(requestsOr(200_000));
   if (suite === 'ledger') return runLedger(measureWrites, requestsOr(200_000));
   if (suite === 'report') return runLedger(measureReports, requestsOr(1_000_000));
+  if (suite === 'idle') return runExtreme((options) => measureIdle(options));
+  if (suite === 'start') return runExtreme((options) => measureStart(options, requestsOr(1_000_000)));
+  if (suite === 'state') return runExtreme((options) => measureState(options, requestsOr(1_000_000), roundsOr(3)));
   if (suite !== 'all' && suite !== 'stream')
-    throw new UsageError(`no suite "${suite}"; there are all, stream, memory, ledger, report`);
+    throw new UsageError(`no suite "${suite}"; there are all, stream, memory, ledger, report, idle, start, state`);
   const only = values.only?.split(',') ?? null;
   const chosen = SCENARIOS.filter(({ id, quick, suites }) =>
     only === null ? suites.includes(suite) && (quick || !values.quick) : only.includes(id),
@@ -72,7 +82,7 @@ async function main(): Promise<number> {
 }
 
 async function runScenarios(scenarios: readonly Scenario[]): Promise<number> {
-  const rounds = values.rounds === undefined ? (values.quick ? 2 : 3) : wholeNumber(values.rounds, '--rounds');
+  const rounds = roundsOr(values.quick ? 2 : 3);
   const timing = values.quick
     ? { firstWarmUpMs: 300, warmUpMs: 300, durationMs: 1000 }
     : { firstWarmUpMs: 5000, warmUpMs: 1000, durationMs: 3000 };
@@ -82,7 +92,7 @@ async function runScenarios(scenarios: readonly Scenario[]): Promise<number> {
     const result: ScenarioResult = { scenario, rounds: {} };
     for (let round = 0; round < rounds; round += 1) {
       // Who goes first changes with the round, so that a machine that slows down does not slow always the same one.
-      for (const subject of rotated(subjects, round)) {
+      for (const subject of rotated(subjects.filter(isWanted(scenario)), round)) {
         progress(`${scenario.title}: round ${round + 1} of ${rounds}, ${subject.name}`);
         // A daemon runs for days: what its first seconds cost, while its code is compiled, is nobody's daily figure.
         const warmUpMs = round === 0 ? timing.firstWarmUpMs : timing.warmUpMs;
@@ -112,11 +122,25 @@ async function runMemory(requests: number): Promise<number> {
 }
 
 async function runLedger(run: typeof measureWrites, requests: number): Promise<number> {
-  const figures: LedgerFigure[] = await run({ requests, progress });
-  const { text, isMet } = ledgerLines(figures);
-  print(values.json ? JSON.stringify({ requests, figures }, null, 2) : `\n${text}`);
-  if (values.record) record(`${requests} requests: ${text.replaceAll(/ +/g, ' ').replaceAll('\n', '; ')}`);
+  return tell(await run({ requests, progress }), `${requests} requests: `);
+}
+
+async function runExtreme(
+  run: (options: Parameters<typeof measureIdle>[0]) => Promise<SingleFigure[]>,
+): Promise<number> {
+  const { load, upstream } = await start([]);
+  return tell(await run({ load, upstream, progress }), '');
+}
+
+function tell(figures: readonly SingleFigure[], before: string): number {
+  const { text, isMet } = figureLines(figures);
+  print(values.json ? JSON.stringify({ figures }, null, 2) : `\n${text}`);
+  if (values.record) record(before + text.replaceAll(/ +/g, ' ').replaceAll('\n', '; '));
   return isMet ? 0 : 1;
+}
+
+function roundsOr(usual: number): number {
+  return values.rounds === undefined ? usual : wholeNumber(values.rounds, '--rounds');
 }
 
 function requestsOr(usual: number): number {
@@ -134,9 +158,14 @@ async function start(
     if (name === 'direct') subjects.push({ name, pid: upstream.pid, port: upstream.port });
     else if (name === 'bare') subjects.push({ name, ...(await keep(startScript('bare-proxy', [origin]))) });
     else if (name === 'waybill')
-      subjects.push({ name, ...(await keep(startWaybill(upstream.port, values.profile ?? null))) });
+      subjects.push({
+        name,
+        ...(await keep(startWaybill({ upstreamPort: upstream.port, profileDirectory: values.profile ?? null }))),
+      });
     else throw new UsageError(`no subject "${name}"; there are direct, bare, waybill`);
   }
+  if (values.portkey !== undefined && names.length > 0)
+    subjects.push(await keep(startPortkey(values.portkey, upstream.port)));
   return { load, upstream, subjects };
 }
 
@@ -144,6 +173,12 @@ function listOf(result: ScenarioResult, subject: Subject): Measurement[] {
   const list = result.rounds[subject.name] ?? [];
   result.rounds[subject.name] = list;
   return list;
+}
+
+/** Portkey's gateway takes part where there is a goal against it; it would hold up the rest. */
+function isWanted(scenario: Scenario): (subject: Subject) => boolean {
+  const isAgainst = GOALS.some((goal) => goal.scenario === scenario.id && goal.against === 'portkey');
+  return ({ name }) => name !== 'portkey' || isAgainst;
 }
 
 function rotated<T>(items: readonly T[], by: number): T[] {

@@ -6,16 +6,15 @@ import type { Scenario } from './scenarios.js';
 
 /** Something under load: the upstream itself, the bare proxy, or Waybill. */
 export interface Subject {
-  name: 'direct' | 'bare' | 'waybill';
+  name: 'direct' | 'bare' | 'waybill' | 'portkey';
   pid: number;
   port: number;
+  /** What its requests carry beside the usual. */
+  headers?: Readonly<Record<string, string>>;
 }
 
 /** One turn of one subject in one scenario. CPU is the subject's own, in microseconds, as the kernel counted it. */
 export interface Measurement extends Record<Figure, number> {
-  latencyP50Ms: number;
-  latencyP99Ms: number;
-  firstByteP50Ms: number;
   rssBytes: number;
   /** CPU of the load generator and the upstream meanwhile, as shares of one core: to see that neither was full. */
   loadCores: number;
@@ -40,6 +39,8 @@ export async function measure(turn: Turn): Promise<Measurement> {
     path: scenario.path,
     body: scenario.body,
     concurrency: scenario.concurrency,
+    headers: subject.headers ?? {},
+    spreadMs: scenario.spreadMs,
     requests: null,
   };
   requireClean(await turn.load.run({ ...order, durationMs: turn.warmUpMs }), turn);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LoadOrder, LoadResult } from './load.js';
+import type { Subject } from './measure.js';
 import { MODELS } from './scenarios.js';
 
 /** A process the bench started and can look at from outside. */
@@ -48,15 +49,26 @@ export async function startLoad(): Promise<LoadGenerator> {
   };
 }
 
-/**
- * Waybill as it is deployed: the built program, one process, everything on, its log to /dev/null. With a directory, it
- * leaves a CPU profile there when it stops.
- */
-export async function startWaybill(upstreamPort: number, profileDirectory: string | null): Promise<Started> {
+export interface WaybillOptions {
+  upstreamPort: number;
+  /** It leaves a CPU profile there when it stops. */
+  profileDirectory?: string | null;
+  /** A ledger that is there already; a new one otherwise. */
+  ledger?: string;
+  /** Clients, provider keys, and models: a handful, or thousands. */
+  size?: 'small' | 'large';
+  /** How often to look whether it is ready. */
+  lookEveryMs?: number;
+}
+
+/** Waybill as it is deployed: the built program, one process, everything on, its log to /dev/null. */
+export async function startWaybill(options: WaybillOptions): Promise<Started> {
+  const { upstreamPort, profileDirectory = null, size = 'small', lookEveryMs = 50 } = options;
   const directory = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
   const port = await freePort();
   const config = join(directory, 'config.yaml');
-  writeFileSync(config, JSON.stringify(waybillConfig({ port, upstreamPort, directory }), null, 2));
+  const ledger = options.ledger ?? join(directory, 'waybill.db');
+  writeFileSync(config, JSON.stringify(waybillConfig({ port, upstreamPort, ledger, size }), null, 2));
   const cli = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
   const errors = join(directory, 'stderr');
   const profiling = profileDirectory === null ? [] : ['--cpu-prof', '--cpu-prof-dir', resolve(profileDirectory)];
@@ -70,7 +82,7 @@ export async function startWaybill(upstreamPort: number, profileDirectory: strin
     rmSync(directory, { recursive: true, force: true });
   };
   try {
-    await untilReady(child, port);
+    await untilReady(child, port, lookEveryMs);
   } catch (error) {
     const said = readFileSync(errors, 'utf8');
     await stop();
@@ -79,29 +91,58 @@ export async function startWaybill(upstreamPort: number, profileDirectory: strin
   return { pid: child.pid as number, port, stop };
 }
 
+/**
+ * The gateway of `@portkey-ai/gateway`, from a folder where it was installed with its own locked dependencies. It is told
+ * with every request where to go, and keeps nothing.
+ */
+export async function startPortkey(folder: string, upstreamPort: number): Promise<Subject & Started> {
+  const script = resolve(folder, 'node_modules/@portkey-ai/gateway/build/start-server.js');
+  const port = await freePort();
+  const child = spawn(process.execPath, [script, `--port=${port}`, '--headless'], {
+    stdio: 'ignore',
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_ENV: 'production' },
+  });
+  await untilReady(child, port, 50, '/');
+  const headers = { 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `http://127.0.0.1:${upstreamPort}/v1` };
+  return { name: 'portkey', pid: child.pid as number, port, headers, stop: () => stopChild(child) };
+}
+
+const LARGE = { clients: 1_000, keys: 1_000, models: 10_000 };
+
 /** Limits far above what is asked: every request is counted against each of them, none waits. */
-function waybillConfig(options: { port: number; upstreamPort: number; directory: string }): object {
+function waybillConfig(options: {
+  port: number;
+  upstreamPort: number;
+  ledger: string;
+  size: 'small' | 'large';
+}): object {
+  const others = options.size === 'large' ? LARGE : { clients: 0, keys: 0, models: 0 };
+  const numbered = <T>(count: number, make: (index: number) => T) => Array.from({ length: count }, (_, at) => make(at));
   const limits = { req_per_min: 100_000_000, tokens_per_min: 1_000_000_000_000, concurrency: 100_000 };
   return {
     version: '1.0',
     server: { listen: `127.0.0.1:${options.port}`, admin_api_key: 'bench-admin-key' },
     logging: { level: 'info', format: 'json', prometheus: { enabled: true } },
-    storage: { ledger: { type: 'sqlite', path: join(options.directory, 'waybill.db'), durability: 'process' } },
+    storage: { ledger: { type: 'sqlite', path: options.ledger, durability: 'process' } },
     llm_providers: [
       {
         id: 'bench',
         type: 'openai_compatible',
-        api_keys: ['bench-provider-key'],
+        api_keys: ['bench-provider-key', ...numbered(others.keys, (at) => `bench-provider-key-${at}`)],
         base_url: `http://127.0.0.1:${options.upstreamPort}/v1`,
-        models: Object.values(MODELS).map((id) => ({
-          id,
-          tasks: [id === MODELS.embeddings ? 'embedding' : 'chat'],
-        })),
+        models: [
+          ...numbered(others.models, (at) => ({ id: `other-${at}`, tasks: ['chat'] })),
+          ...Object.values(MODELS).map((id) => ({ id, tasks: [id === MODELS.embeddings ? 'embedding' : 'chat'] })),
+        ],
         pricing: { input_token_cost: '0.0000002', output_token_cost: '0.0000006' },
         limits,
       },
     ],
-    api_keys: [{ id: 'bench', key: 'bench-client-key', limits }],
+    api_keys: [
+      ...numbered(others.clients, (at) => ({ id: `client-${at}`, key: `other-client-key-${at}`, limits })),
+      { id: 'bench', key: 'bench-client-key', limits },
+    ],
+    model_aliases: Object.fromEntries(numbered(others.models, (at) => [`alias-${at}`, `bench:other-${at}`])),
   };
 }
 
@@ -133,19 +174,25 @@ async function stopChild(child: ChildProcess): Promise<void> {
   clearTimeout(hasten);
 }
 
-async function untilReady(child: ChildProcess, port: number): Promise<void> {
+/** Ready: the path answers at all or, where none is given, says that everything is. */
+async function untilReady(
+  child: ChildProcess,
+  port: number,
+  lookEveryMs: number,
+  path = '/health/ready',
+): Promise<void> {
   const end = Date.now() + READY_MS;
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`waybill ended with exit code ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`the program ended with exit code ${child.exitCode}`);
     try {
-      const answer = await fetch(`http://127.0.0.1:${port}/health/ready`, { signal: AbortSignal.timeout(1000) });
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(1000) });
       await answer.arrayBuffer();
       if (answer.ok) return;
     } catch (error) {
-      if (Date.now() > end) throw new Error('waybill was not ready within 30 s', { cause: error });
+      if (Date.now() > end) throw new Error(`the program was not ready within ${READY_MS / 1000} s`, { cause: error });
     }
-    if (Date.now() > end) throw new Error('waybill was not ready within 30 s');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    if (Date.now() > end) throw new Error(`the program was not ready within ${READY_MS / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
   }
 }
 

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { type Figure, GOALS, type Goal, judge, type Ratio, ratioOf, type Verdict } from './goals.js';
+import { type Figure, GOALS, type Goal, judge, type Spread, spreadOf, type Verdict } from './goals.js';
 import { type Measurement, medians, type Subject } from './measure.js';
 import type { MemoryResult } from './memory.js';
 import type { Scenario } from './scenarios.js';
@@ -14,7 +14,7 @@ export interface ScenarioResult {
 }
 
 export interface GoalResult extends Goal {
-  measured: Ratio;
+  measured: Spread;
   verdict: Verdict;
 }
 
@@ -23,18 +23,24 @@ const MIB = 1024 * 1024;
 export function judgeAll(results: readonly ScenarioResult[]): GoalResult[] {
   return GOALS.flatMap((goal) => {
     const result = results.find(({ scenario }) => scenario.id === goal.scenario);
-    const ratios = result === undefined ? null : ratiosOf(result, goal.figure);
-    if (ratios === null) return [];
-    const measured = ratioOf(ratios);
+    const rounds = result === undefined ? null : compared(result, goal);
+    if (rounds === null) return [];
+    const measured = spreadOf(rounds);
     return [{ ...goal, measured, verdict: judge(goal, measured) }];
   });
 }
 
-/** Waybill's figure over the bare proxy's, round by round; null when one of them was not measured. */
-export function ratiosOf({ rounds }: ScenarioResult, figure: Figure): number[] | null {
-  const { bare, waybill } = rounds;
-  if (bare === undefined || waybill === undefined) return null;
-  return waybill.map((own, round) => own[figure] / (bare[round] as Measurement)[figure]);
+/** Waybill's figure beside the other's, round by round; null when one of them was not measured. */
+function compared(
+  { rounds }: ScenarioResult,
+  { figure, against, by }: Pick<Goal, 'figure' | 'against' | 'by'>,
+): number[] | null {
+  const { [against]: other, waybill } = rounds;
+  if (other === undefined || waybill === undefined) return null;
+  return waybill.map((own, round) => {
+    const theirs = (other[round] as Measurement)[figure];
+    return by === 'ratio' ? own[figure] / theirs : own[figure] - theirs;
+  });
 }
 
 export function table(results: readonly ScenarioResult[]): string {
@@ -83,9 +89,9 @@ function linesOf(result: ScenarioResult): string[][] {
     ]);
   }
   const ratios = (figure: Figure) => {
-    const each = ratiosOf(result, figure);
+    const each = compared(result, { figure, against: 'bare', by: 'ratio' });
     if (each === null) return '';
-    const { median, noise } = ratioOf(each);
+    const { median, noise } = spreadOf(each);
     return `${median.toFixed(2)}x ±${noise.toFixed(2)}`;
   };
   const { bare, waybill, direct } = result.rounds;
@@ -115,11 +121,22 @@ function signed(value: number): string {
 
 export function goalLines(goals: readonly GoalResult[]): string {
   return goals
-    .map(({ scenario, figure, bound, ratio, measured, verdict }) => {
-      const figures = `${measured.median.toFixed(2)}x ±${measured.noise.toFixed(2)}`;
-      return `${verdict.padEnd(12)}  ${scenario} ${figure}: ${figures}, goal ${bound.replace('-', ' ')} ${ratio}x`;
+    .map((goal) => {
+      const { scenario, figure, against, bound, value, verdict } = goal;
+      const wanted = `${bound.replace('-', ' ')} ${value}${unitOf(goal)}`;
+      return `${verdict.padEnd(12)}  ${scenario} ${figure} against ${against}: ${spreadText(goal)}, goal ${wanted}`;
     })
     .join('\n');
+}
+
+function spreadText(goal: GoalResult): string {
+  const { median, noise } = goal.measured;
+  const sign = goal.by === 'difference' && median > 0 ? '+' : '';
+  return `${sign}${median.toFixed(2)}${unitOf(goal)} ±${noise.toFixed(2)}`;
+}
+
+function unitOf({ by }: Pick<Goal, 'by'>): string {
+  return by === 'ratio' ? 'x' : ' ms';
 }
 
 export function memoryLine(memory: MemoryResult): string {
@@ -135,12 +152,12 @@ export function record(line: string): void {
   appendFileSync(file, `| ${date} | ${commit()} | Node ${process.versions.node}, ${cpus().length} cores | ${line} |\n`);
 }
 
-/** The run's ratios in one line. */
+/** The run's comparisons in one line. */
 export function summary(goals: readonly GoalResult[]): string {
   return goals
     .map(
-      ({ scenario, figure, measured }) =>
-        `${scenario} ${figure} ${measured.median.toFixed(2)}x ±${measured.noise.toFixed(2)}`,
+      (goal) =>
+        `${goal.scenario} ${goal.figure}${goal.against === 'bare' ? '' : ` against ${goal.against}`} ${spreadText(goal)}`,
     )
     .join('; ');
 }

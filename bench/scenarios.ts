@@ -9,6 +9,8 @@ export interface Scenario {
   /** Requests, or open streams, at once. */
   concurrency: number;
   streaming: boolean;
+  /** The first requests are spread over so long. */
+  spreadMs: number;
   /** Part of `--quick`. */
   quick: boolean;
   suites: readonly Suite[];
@@ -23,6 +25,8 @@ export const MODELS = {
   streamFast: 'bench-stream-fast',
   /** 100 chunks, one every 10 ms. */
   streamPaced: 'bench-stream-paced',
+  /** One chunk, and then nothing for as long as the client stays. */
+  streamIdle: 'bench-stream-idle',
   /** 100 vectors of 1,536 numbers. */
   embeddings: 'bench-embeddings',
 } as const;
@@ -62,8 +66,21 @@ export const SCENARIOS: readonly Scenario[] = [
   stream('stream-paced-200', 'streams at 100 chunks a second, 200 open', MODELS.streamPaced, 200, false),
 ];
 
+/** A stream that stays open without a word. */
+export const IDLE_STREAM = { path: '/v1/chat/completions', body: chat(MODELS.streamIdle, { stream: true }) };
+
 function plain(id: string, title: string, body: string, concurrency: number, quick: boolean): Scenario {
-  return { id, title, path: '/v1/chat/completions', body, concurrency, streaming: false, quick, suites: ['all'] };
+  return {
+    id,
+    title,
+    path: '/v1/chat/completions',
+    body,
+    concurrency,
+    streaming: false,
+    spreadMs: 0,
+    quick,
+    suites: ['all'],
+  };
 }
 
 function stream(id: string, title: string, model: string, concurrency: number, quick: boolean): Scenario {
@@ -75,6 +92,8 @@ function stream(id: string, title: string, model: string, concurrency: number, q
     body,
     concurrency,
     streaming: true,
+    // Streams at a pace begin one after the other, as clients do; a second is as long as one takes.
+    spreadMs: model === MODELS.streamPaced ? 1000 : 0,
     quick,
     suites: ['all', 'stream'],
   };

@@ -96,6 +96,9 @@ function reply(socket: Socket, bodyStart: string): void {
   } else if (bodyStart.includes(MODELS.streamPaced)) {
     socket.write(STREAM_HEAD);
     paced.add({ socket, next: 0 });
+  } else if (bodyStart.includes(MODELS.streamIdle)) {
+    socket.write(STREAM_HEAD);
+    socket.write(streamFrames[0] as Buffer);
   } else if (bodyStart.includes(MODELS.embeddings)) socket.write(embeddingsAnswer);
   else socket.write(chatAnswer);
 }
