@@ -272,12 +272,23 @@ describe('a prediction nobody waits for any more', () => {
     expect((await rowOf('stuck')).outcome).toBe('cancelled');
   });
 
-  it('is cancelled when the daemon stops', async () => {
+  it.each([false, true])('is cancelled when the daemon stops; streamed: %s', async (isStream) => {
     const stopping = await startRouter([entry('stopping')], { server: { shutdown_grace: '50ms' } });
     try {
-      upstream.setScript(replicateScript({ ask: running() }));
-      const response = stopping.post('/v1/chat/completions', chatBody({ model: 'stopping:m' })).catch(() => null);
+      const headers = { 'content-type': 'text/event-stream' };
+      upstream.setScript(
+        replicateScript({
+          make: running(isStream ? { urls: { stream: `${upstream.url}${STREAM_PATH}` } } : {}),
+          stream: { rawBytes: streamed(['one '], null), headers, hang: true },
+          ask: running(),
+        }),
+      );
+      const response = stopping
+        .post('/v1/chat/completions', chatBody({ model: 'stopping:m', stream: isStream }))
+        .then((answered) => answered.text())
+        .catch(() => null);
       await upstream.waitForRequests(2);
+      await sleep(50);
       const told = Date.now();
       stopping.kill('SIGTERM');
       await response;
