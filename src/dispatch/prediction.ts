@@ -17,8 +17,8 @@ const ASKED_AGAIN_MS = 250;
 const CANCEL_MS = 3_000;
 /** How long the answer that names a prediction is waited for after its client has left. */
 const UNNAMED_MS = 10_000;
-/** Asking for the usage of a stream that has ended: how often, how far apart, how long each. */
-const AFTERWARDS = { times: 3, apartMs: 250, mostMs: 2_000 };
+/** Asking for the usage of a stream that has ended, whose client waits for the end mark: how often, how far apart, how long in all. */
+const AFTERWARDS = { times: 4, apartMs: 250, mostMs: 2_500 };
 const MAX_SMALL_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /**
@@ -65,10 +65,14 @@ export class Prediction implements StreamOwner {
     this.#isOver = true;
     const route = this.#next?.afterwards;
     if (route === undefined || reader.readAfterwards === undefined) return;
-    let why = 'it does not say';
+    const { clock, client } = this.#parts;
+    const deadline = clock.now() + AFTERWARDS.mostMs;
+    let why = 'it has not ended';
     for (let times = 0; times < AFTERWARDS.times && this.#isOwn(route.url); times += 1) {
-      if (times > 0) await this.#parts.clock.sleep(AFTERWARDS.apartMs, this.#plan.request.life.signal);
-      const result = await this.#parts.client.send(this.#callFor(route, AFTERWARDS.mostMs));
+      if (times > 0) await clock.sleep(AFTERWARDS.apartMs, this.#plan.request.life.signal);
+      const leftMs = deadline - clock.now();
+      if (leftMs <= 0) break;
+      const result = await client.send(this.#callFor(route, leftMs));
       if (!result.ok) {
         why = result.failure.message;
         continue;

@@ -219,7 +219,8 @@ describe('a prediction nobody waits for any more', () => {
     abort();
     await failed;
     await until('the cancel', () => countOf('cancel') === 1);
-    expect((upstream.requests.at(-1) as RecordedRequest).time - left).toBeLessThan(500);
+    // It would have been asked for again after a second.
+    expect((upstream.requests.at(-1) as RecordedRequest).time - left).toBeLessThan(850);
     expect(calls()).toEqual(['make', 'cancel']);
     expect(headersOf('cancel')).toMatchObject({ authorization: 'Bearer key-of-gone' });
     const row = await rowOf('gone');
@@ -281,6 +282,7 @@ describe('a prediction nobody waits for any more', () => {
           make: running(isStream ? { urls: { stream: `${upstream.url}${STREAM_PATH}` } } : {}),
           stream: { rawBytes: streamed(['one '], null), headers, hang: true },
           ask: running(),
+          cancel: { ...predicted({ status: 'canceled' }), delayMs: 400 },
         }),
       );
       const response = stopping
@@ -289,12 +291,12 @@ describe('a prediction nobody waits for any more', () => {
         .catch(() => null);
       await upstream.waitForRequests(2);
       await sleep(50);
-      const told = Date.now();
       stopping.kill('SIGTERM');
       await response;
       expect(await stopping.waitForExit()).toEqual({ code: 0, signal: null });
-      expect(countOf('cancel')).toBe(1);
-      expect(Date.now() - told).toBeLessThan(3_000);
+      const cancels = upstream.requests.filter((request) => callOf(request) === 'cancel');
+      // Heard to its end: the process did not leave before.
+      expect(cancels).toMatchObject([{ aborted: false }]);
     } finally {
       await stopping.stop();
     }
