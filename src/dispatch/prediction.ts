@@ -10,8 +10,9 @@ import { failed, type Reading, readAll, readAnswer, type Step, withHint } from '
 import type { StreamOwner } from './stream.js';
 import { TotalTimeoutError } from './total-deadline.js';
 
-/** A prediction that could not be asked for is asked for again so often in a row, not sooner than this. */
+/** A prediction that could not be asked for is asked for again so often in a row. */
 const ASKED_AGAIN = 3;
+/** Between two askings at least. */
 const ASKED_AGAIN_MS = 250;
 /** What a cancel may take. A stop waits a little longer than this for what it cuts. */
 const CANCEL_MS = 3_000;
@@ -134,7 +135,8 @@ export class Prediction implements StreamOwner {
       if (step.kind === 'later') {
         failures = 0;
         next = step.next;
-        waitMs = next.afterMs;
+        // Whatever an answer leads to, a provider is not asked in a tight loop.
+        waitMs = Math.max(next.afterMs, ASKED_AGAIN_MS);
         continue;
       }
       if (step.kind === 'stream' && next.stream === true) {

@@ -390,6 +390,15 @@ describe('a prediction’s stream', () => {
     await until('the cancel', () => countOf('cancel') === countOf('make'));
   });
 
+  it('that only leads to itself is not asked for in a tight loop', async () => {
+    upstream.setScript(replicateScript({ make: withStream(), stream: withStream() }));
+    const response = await ask('late', { stream: true });
+    expect(response.status).toBe(504);
+    // Within 700 ms each: at once, every 250 ms, and once more as the time is over.
+    expect(countOf('stream')).toBeGreaterThan(countOf('make'));
+    expect(countOf('stream')).toBeLessThanOrEqual(4 * countOf('make'));
+  });
+
   it('of a model without one is its answer', async () => {
     upstream.setScript(replicateScript({ make: running(), ask: done() }));
     const response = await ask('plain', { stream: true, stream_options: { include_usage: true } });
