@@ -127,7 +127,8 @@ export class Prediction implements StreamOwner {
       this.#next = next;
       if (next.keyless !== true && !this.#isOwn(next.route.url)) return this.#giveUp(this.#foreign(next.route));
       const mostMs = deadline - clock.now();
-      await clock.sleep(Math.max(0, Math.min(waitMs, mostMs)), this.#plan.request.life.signal);
+      const sleepMs = Math.max(0, Math.min(waitMs, mostMs));
+      if (sleepMs > 0) await clock.sleep(sleepMs, this.#plan.request.life.signal);
       const leftMs = deadline - clock.now();
       if (leftMs <= 0) return this.#giveUp(late(this.#plan.firstByteMs));
       const result = await client.send(this.#callFor(next.route, leftMs, next));
