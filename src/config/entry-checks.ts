@@ -1,5 +1,4 @@
 import { suggestion } from './nearest.js';
-import { PLANNED_TYPES } from './not-active.js';
 import { checkPrices } from './pricing.js';
 import { errorAt, type Finding, warningAt, type YamlPath } from './yaml-path.js';
 import { isMapping, type YamlMapping } from './yaml-source.js';
@@ -34,9 +33,7 @@ export function checkEntries(tree: YamlMapping, knownTypes: readonly KnownType[]
     if (typeof type !== 'string' || type.trim() === '') return;
     const known = findType(type, knownTypes);
     if (known === undefined) {
-      const finding = unknownType(type, [...at, 'type'], knownTypes);
-      findings.push(finding);
-      if (finding.severity === 'warning') disabled.set(index, `type ${type} is not active yet`);
+      findings.push(unknownType(type, [...at, 'type'], knownTypes));
       return;
     }
     findings.push(...baseUrlFindings(entry, at, known));
@@ -58,9 +55,6 @@ function wantsKeys(entry: YamlMapping): boolean {
 }
 
 function unknownType(type: string, path: YamlPath, knownTypes: readonly KnownType[]): Finding {
-  if (PLANNED_TYPES.includes(type)) {
-    return warningAt(path, `not active yet: the type \`${type}\`; this entry is disabled`);
-  }
   if (/^\.{0,2}\//.test(type)) {
     return errorAt(
       path,

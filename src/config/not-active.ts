@@ -42,9 +42,6 @@ export const NOT_ACTIVE: readonly NotActive[] = [
   { path: ['llm_providers', '*', 'allow_client_keys'], note: 'keys brought by a request' },
 ];
 
-/** Types of providers whose adapter is still to come: such an entry loads and is disabled. A type that is known is never looked up here. */
-export const PLANNED_TYPES: readonly string[] = ['replicate'];
-
 /** A warning for each key of the list that the file sets. */
 export function notActiveYet(tree: unknown): Finding[] {
   return NOT_ACTIVE.flatMap(({ path, when = isSet, note }) =>

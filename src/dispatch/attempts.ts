@@ -3,7 +3,8 @@ import { WaybillError } from '../domain/errors.js';
 import { defaultVerdict, isContextLength, type Verdict } from '../domain/failure.js';
 import { LimitWaitError } from '../domain/limit.js';
 import type { Target } from '../domain/route.js';
-import { type AttemptPlan, makeAttempt, type Prepared, prepare, type Reading } from './attempt.js';
+import { makeAttempt, prepare } from './attempt.js';
+import type { AttemptPlan, Prepared } from './attempt-plan.js';
 import { backoffMs, type WaitBudget } from './backoff.js';
 import { Call, type ClientTokens } from './call.js';
 import { type Delivery, deliverStream, deliverWhole } from './delivery.js';
@@ -12,6 +13,7 @@ import { type FailedAttempt, rejectedError } from './exhausted.js';
 import type { Expectation } from './expectation.js';
 import { keyScope, type Lease, leaseKey } from './lease.js';
 import type { DispatchParts } from './parts.js';
+import type { Reading } from './reading.js';
 import type { Record } from './record.js';
 import type { SecondChances } from './second-chances.js';
 
@@ -198,13 +200,13 @@ export class Attempts {
   }
 
   async #attempt(target: Target, lease: Lease, prepared: Prepared): Promise<{ reading: Reading; call: Call }> {
-    const { clock, client, limiter } = this.#shared.parts;
+    const { limiter } = this.#shared.parts;
     const call = this.#open(target, lease, prepared);
     let isIntended = false;
     try {
       await this.#shared.record.intend(call.plan, this.#shared.expectation.heldFor(target));
       isIntended = true;
-      const { reading, stated } = await makeAttempt(call.plan, client, clock);
+      const { reading, stated } = await makeAttempt(call.plan, this.#shared.parts);
       for (const limit of stated) limiter.observe(keyScope(lease.key), limit);
       return { reading, call };
     } catch (error) {

@@ -1,7 +1,7 @@
 import type { BudgetHold } from '../domain/budget.js';
 import type { Reservation } from '../domain/limit.js';
 import { type Count, totalInput, totalOutput, totalTokens, type Usage } from '../domain/usage.js';
-import type { AttemptPlan } from './attempt.js';
+import type { AttemptPlan } from './attempt-plan.js';
 import type { DispatchParts } from './parts.js';
 import type { Record } from './record.js';
 import { type AttemptEnd, settleCall } from './settlement.js';

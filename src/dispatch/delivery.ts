@@ -6,10 +6,10 @@ import { ClientGoneError } from '../domain/lifeline.js';
 import type { TaskAnswer } from '../domain/provider.js';
 import type { Usage } from '../domain/usage.js';
 import { usageChunk, withCost } from '../wire/openai-cost.js';
-import type { Reading } from './attempt.js';
 import type { Call } from './call.js';
 import { abandonmentOf, toStreamError } from './endings.js';
 import type { DispatchParts } from './parts.js';
+import type { Reading } from './reading.js';
 import type { Record } from './record.js';
 import type { OpenStream } from './stream.js';
 
@@ -92,8 +92,9 @@ class Pump {
       );
       await sink.write(this.#end(usage));
     } catch (cause) {
-      this.#stream.abort();
+      const ended = this.#stream.abort();
       await this.#cutShort(cause, sink);
+      await ended;
     } finally {
       land();
     }

@@ -4,7 +4,7 @@ import { WaybillError } from '../domain/errors.js';
 import type { AttemptSettlement, RequestIntent, RequestSettlement } from '../domain/ledger.js';
 import type { NanoUsd } from '../domain/money.js';
 import type { Plan, Target } from '../domain/route.js';
-import type { AttemptPlan } from './attempt.js';
+import type { AttemptPlan } from './attempt-plan.js';
 import type { CachedAnswer } from './cached-answers.js';
 import type { DispatchParts } from './parts.js';
 import type { Settled } from './settlement.js';

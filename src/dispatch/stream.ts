@@ -10,6 +10,14 @@ const LF = 0x0a;
 /** How a stream ended at the provider's side. */
 export type StreamEnd = { kind: 'complete' } | { kind: 'broken'; failure: UpstreamFailure };
 
+/** What a stream is a part of: a prediction, which goes on when its stream is no longer read. */
+export interface StreamOwner {
+  /** The stream came to its good end: what it did not tell can be asked for. @throws the lifeline's reason when it ends */
+  completed(reader: StreamReader): Promise<void>;
+  /** Nobody reads the stream any more. Never rejects. */
+  cancel(): Promise<void>;
+}
+
 /**
  * One answering stream: read up to its first content before anything is given to the client, then passed along as it
  * comes. Everything but the end goes through here; the end is written by whoever settles.
@@ -19,22 +27,35 @@ export class OpenStream {
   readonly #response: UpstreamResponse;
   readonly #secrets: readonly string[];
   readonly #decoder: StreamDecoder;
+  readonly #events: readonly SseEvent[] | null;
+  #owner: StreamOwner | null = null;
   /** Text for the client that came before and with the first content. */
   #held = '';
   #end: StreamEnd | null = null;
 
-  constructor(parts: { response: UpstreamResponse; reader: StreamReader; secrets: readonly string[] }) {
+  /** `events`: all there are, where the answer came whole. */
+  constructor(parts: {
+    response: UpstreamResponse;
+    reader: StreamReader;
+    secrets: readonly string[];
+    events?: readonly SseEvent[] | undefined;
+  }) {
     this.#response = parts.response;
     this.reader = parts.reader;
     this.#secrets = parts.secrets;
     this.#decoder = createStreamDecoder(parts.response.headers['content-type']);
+    this.#events = parts.events ?? null;
+  }
+
+  belongTo(owner: StreamOwner): void {
+    this.#owner = owner;
   }
 
   /** Null once there is content to give; the failure when the stream is none. */
   async untilContent(): Promise<UpstreamFailure | null> {
     for (;;) {
-      const part = await this.#response.next();
-      const { text, content } = this.#take(this.#decode(part));
+      const part = this.#events === null ? await this.#response.next() : null;
+      const { text, content } = this.#take(this.#events ?? this.#decode(part));
       this.#held += text;
       if (content) return null;
       if (this.#end?.kind === 'broken') return this.#stop(this.#end.failure);
@@ -57,11 +78,16 @@ export class OpenStream {
     if (this.#end === null) await this.#passRest(sink);
     const end = this.#end ?? this.#endOfParts();
     this.#letGo(end);
+    if (end.kind === 'complete') await this.#owner?.completed(this.reader);
+    // Not waited for: the client is to be told at once. An error that the provider told is its end of it as well.
+    else if (end.failure.kind !== 'status') void this.#owner?.cancel();
     return end;
   }
 
-  abort(): void {
+  /** Ends the stream from our side; what is resolved later is only of what it belongs to. */
+  abort(): Promise<void> | undefined {
     this.#response.abort();
+    return this.#owner?.cancel();
   }
 
   async #passRest(sink: StreamSink): Promise<void> {
@@ -117,6 +143,7 @@ export class OpenStream {
       if (step.kind === 'chunk') {
         text += `data: ${step.data}\n\n`;
         content ||= step.content;
+        if (step.isLast === true) this.#end = { kind: 'complete' };
       } else if (step.kind === 'done') {
         this.#end = { kind: 'complete' };
       } else if (step.kind === 'fault') {

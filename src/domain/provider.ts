@@ -60,6 +60,8 @@ export interface TaskAnswer {
   usage: UsageReport | null;
   /** The text the model wrote, for counting where the provider reported nothing. Called only then. */
   outputTexts(): string[];
+  /** The same as the events of a stream, where one was asked for and the provider answered whole. */
+  events?: readonly SseEvent[];
 }
 
 /** An answer that is passed on as it came, cut open where its usage stands. */
@@ -89,10 +91,37 @@ export type AnswerOutcome =
   /** A failed answer may still have reported what it used, and then costs that. */
   | { ok: false; fault: AnswerFault; usage: UsageReport | null };
 
+/** A prediction has begun, and goes on at the provider whether or not anybody asks for it. */
+export interface Unfinished {
+  ok: 'later';
+  next: NextStep;
+}
+
+/** What to ask next for a prediction. All of it is one attempt: one key, one row, one time until the first byte. */
+export interface NextStep {
+  /** The provider's own name of the prediction. */
+  id: string;
+  /** A `GET`. With the key it must lie where the prediction was made, or it is not asked. */
+  route: UpstreamRoute;
+  /** After how long. */
+  afterMs: number;
+  /** A stream opens there; a whole answer otherwise. */
+  stream?: true;
+  /** The address alone gives access: asked without the key and the entry's headers, on whatever host the adapter knows. */
+  keyless?: true;
+  /** What ends the prediction when nobody waits for it any more; null where nothing does. */
+  cancel: UpstreamRoute | null;
+  /** Of a stream: where the whole prediction can be asked for after it, for the usage that the stream does not tell. */
+  afterwards?: UpstreamRoute;
+}
+
 /** What one event of a stream gives. */
 export type StreamStep =
-  /** Data for the client (one SSE event each); `content` is true when it carries text, a tool call or a finish reason. */
-  | { kind: 'chunk'; data: string; content: boolean }
+  /**
+   * Data for the client (one SSE event each); `content` is true when it carries text, a tool call or a finish reason,
+   * `isLast` when the provider's event was its end mark as well.
+   */
+  | { kind: 'chunk'; data: string; content: boolean; isLast?: true }
   /** Nothing for the client: usage it did not ask for, a keep-alive, an event with no meaning here. */
   | { kind: 'nothing' }
   /** The provider's own end mark. */
@@ -126,6 +155,8 @@ export interface StreamReader {
   outputTexts(): string[];
   /** `id`, `created` and `model` of the stream's chunks, for a chunk of our own. */
   identity(): { id: string; created: number; model: string };
+  /** Takes the usage from a prediction that has ended (`NextStep.afterwards`); false where it is to be asked for again. */
+  readAfterwards?(answer: UpstreamAnswer): boolean;
 }
 
 /** The code of one adapter for one task: pure functions, after Hugging Face's helper pattern. */
@@ -136,9 +167,14 @@ export interface TaskHelper {
   prepareHeaders?(request: TaskRequest, target: UpstreamTarget): HeaderFields;
   /** @throws WaybillError invalid_request for what this provider cannot do */
   preparePayload(request: TaskRequest, target: UpstreamTarget): Payload;
-  getResponse(answer: UpstreamAnswer, request: TaskRequest, target: UpstreamTarget): AnswerOutcome;
-  /** Absent where the task does not stream. `headers`: of the answer, their names in lower case. */
-  openStream?(request: TaskRequest, target: UpstreamTarget, headers?: HeaderFields): StreamReader;
+  getResponse(answer: UpstreamAnswer, request: TaskRequest, target: UpstreamTarget): AnswerOutcome | Unfinished;
+  /** Absent where the task does not stream. `headers`: of the answer, their names in lower case; `step`: that led here. */
+  openStream?(request: TaskRequest, target: UpstreamTarget, headers?: HeaderFields, step?: NextStep): StreamReader;
+  /**
+   * The call begins a prediction that goes on without us. Its answer is waited for even when the client leaves: only
+   * that answer says what to cancel.
+   */
+  predicts?: true;
 }
 
 /** Requests to make so that a provider lists its models, and a parser for each answer. Source of the catalogue. */

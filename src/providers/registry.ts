@@ -27,6 +27,7 @@ import { openAiCompatibleServer } from './openai-compatible-server.js';
 import { openrouter } from './openrouter.js';
 import { ovhcloud } from './ovhcloud.js';
 import { perplexity } from './perplexity.js';
+import { replicate } from './replicate/adapter.js';
 import { sambanova } from './sambanova.js';
 import { sandbox } from './sandbox/adapter.js';
 import { scaleway } from './scaleway.js';
@@ -42,7 +43,7 @@ const dialects: readonly ProviderAdapter[] = [
 
 /** Every provider there is. A new one is a file and a line here. */
 export const adapters: readonly ProviderAdapter[] = [
-  ...[huggingface, openai, openAiCompatibleServer, ollama, sandbox, claude, gemini, cohere, bedrock],
+  ...[huggingface, openai, openAiCompatibleServer, ollama, sandbox, claude, gemini, cohere, bedrock, replicate],
   ...dialects,
 ];
 

@@ -6,6 +6,7 @@ import { describeAdapter, describeTask, type TaskFixture } from './adapters.js';
 import { claudeChat, claudeThinking } from './claude.js';
 import { bedrockChat, bedrockTools } from './fixtures/bedrock.js';
 import { cohereChat, cohereEmbedding, cohereTools } from './fixtures/cohere.js';
+import { replicateChat, replicateImages, replicateVersion } from './fixtures/replicate.js';
 import { geminiFixtures } from './gemini-fixtures.js';
 import { cohereRerank, nativeFixtures, openAiFixtures, teiFixtures, voyageRerank } from './unit-task-fixtures.js';
 import { describeUnitTask, type UnitTaskFixture } from './unit-tasks.js';
@@ -174,6 +175,7 @@ const byAdapter: Record<string, Partial<Record<Task, TaskFixture[]>>> = {
   gemini: geminiFixtures,
   cohere: { chat: [cohereChat, cohereTools], embedding: [cohereEmbedding] },
   bedrock: { chat: [bedrockChat, bedrockTools] },
+  replicate: { chat: [replicateChat, replicateVersion] },
 };
 
 function fixturesOf(adapter: ProviderAdapter, task: Task): TaskFixture[] {
@@ -195,6 +197,7 @@ const unitByAdapter: Record<string, Partial<Record<Task, UnitTaskFixture[]>>> = 
   huggingface: { rerank: teiFixtures },
   cohere: { rerank: cohereRerank },
   voyage: { rerank: voyageRerank },
+  replicate: { image: replicateImages },
 };
 
 function unitFixturesOf(adapter: ProviderAdapter, task: Task): UnitTaskFixture[] {

@@ -14,6 +14,7 @@ import { parseJsonBody } from '../../src/wire/json-text.js';
 import { type OpenAiTask, openTaskRequest } from '../../src/wire/openai-request.js';
 import { createStreamDecoder, isUnreadable } from '../../src/wire/stream-decoder.js';
 import { answerTextOf } from '../support/answer-text.js';
+import { finished } from '../support/finished.js';
 
 /** What an adapter must make of one exchange in its provider's dialect. */
 export interface TaskFixture {
@@ -132,7 +133,7 @@ export function describeTask(adapter: ProviderAdapter, task: Task, fixture: Task
     });
 
     it('gives the answer in the client’s shape, with its usage and its text', () => {
-      const outcome = helper.getResponse(answerOf(fixture.answer.body), request, target);
+      const outcome = finished(helper.getResponse(answerOf(fixture.answer.body), request, target));
       if (!outcome.ok) expect.unreachable(outcome.fault.message);
       fixture.answer.inClientShape(JSON.parse(answerTextOf(outcome.answer.body)));
       expect(outcome.answer.usage?.counts ?? null).toEqual(counts(fixture.answer.usage));
@@ -145,7 +146,7 @@ export function describeTask(adapter: ProviderAdapter, task: Task, fixture: Task
       ['JSON that is cut', fixture.answer.body.slice(0, -2)],
       ['another shape', '{"hello":"world"}'],
     ])('takes %s for malformed', (_what, body) => {
-      expect(faultOf(helper.getResponse(answerOf(body), request, target)).kind).toBe('malformed');
+      expect(faultOf(finished(helper.getResponse(answerOf(body), request, target))).kind).toBe('malformed');
     });
 
     it.each([
@@ -154,7 +155,7 @@ export function describeTask(adapter: ProviderAdapter, task: Task, fixture: Task
       ['{"error":"too busy","error_type":"overloaded"}', 503],
       ['{"detail":"too busy"}', 500],
     ])('takes an error inside a 200 for that error: %s', (body, status) => {
-      const fault = faultOf(helper.getResponse(answerOf(body), request, target));
+      const fault = faultOf(finished(helper.getResponse(answerOf(body), request, target)));
       expect(fault).toMatchObject({ kind: 'status', status, message: 'too busy' });
     });
 

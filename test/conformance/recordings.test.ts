@@ -9,6 +9,7 @@ import { parseJsonBody } from '../../src/wire/json-text.js';
 import { type OpenAiTask, openTaskRequest } from '../../src/wire/openai-request.js';
 import { answerTextOf } from '../support/answer-text.js';
 import { type ExactJson, parseExact, stringifyExact, toNumber } from '../support/exact-json.js';
+import { finished } from '../support/finished.js';
 import { loadRecordings, pruned, type Recording, recordingsFolder } from '../support/recordings.js';
 import { aTarget, replay } from './adapters.js';
 
@@ -121,10 +122,8 @@ describe.skipIf(folder === null)('recordings, by the adapter they belong to (nee
     const request = requestOf(recording, false);
     const sent = JSON.parse(helper.preparePayload(request, target).body as string) as Json;
     if (recording.kind !== 'feature-extraction') expect(sent['model']).toBe(target.providerModel);
-    const outcome = helper.getResponse(
-      { status: 200, headers: recording.headers, body: recording.body },
-      request,
-      target,
+    const outcome = finished(
+      helper.getResponse({ status: 200, headers: recording.headers, body: recording.body }, request, target),
     );
     if (!outcome.ok) expect.unreachable(outcome.fault.message);
     compareUsage(outcome.answer.usage, recording);

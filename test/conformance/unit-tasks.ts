@@ -5,6 +5,7 @@ import type { UsageCounts } from '../../src/domain/usage.js';
 import { SpooledForm } from '../../src/http/spooled-form.js';
 import { parseJsonBody } from '../../src/wire/json-text.js';
 import { answerTextOf } from '../support/answer-text.js';
+import { finished } from '../support/finished.js';
 import { aTarget, counts } from './adapters.js';
 
 /** What an adapter must make of one exchange of a task that is not text or vectors. */
@@ -149,7 +150,7 @@ function read(
   contentType: string,
 ): AnswerOutcome {
   const headers = { 'content-type': contentType };
-  return helper.getResponse({ status: 200, headers, body: Buffer.from(body as string) }, request, target);
+  return finished(helper.getResponse({ status: 200, headers, body: Buffer.from(body as string) }, request, target));
 }
 
 function faultOf(outcome: AnswerOutcome) {

@@ -1,7 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: `${NAME}` is what the config file says.
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { PLANNED_TYPES } from '../../../src/config/not-active.js';
 import { check, problemsOf, withProvider } from './known-types.js';
 
 describe('the smallest file', () => {
@@ -303,13 +302,6 @@ describe('types of providers', () => {
     expect(problemsOf(withProvider('').replace('type: openai', 'type: openia'))).toEqual([
       '2 llm_providers[0].type: unknown type `openia`; did you mean `openai`?',
     ]);
-  });
-
-  it('that are planned load, disabled', () => {
-    const type = PLANNED_TYPES[0] as string;
-    const { config, problems } = check(withProvider('').replace('type: openai', `type: ${type}`));
-    expect(problems).toMatchObject([{ severity: 'warning', path: 'llm_providers[0].type' }]);
-    expect(config?.providers[0]?.disabledReason).toBe(`type ${type} is not active yet`);
   });
 
   it('from a file of one’s own are refused for now', () => {

@@ -7,6 +7,7 @@ import { failureFromStatus } from '../../../src/upstream/failure.js';
 import { answerOf, aRequest, aTarget, counts, replay } from '../../conformance/adapters.js';
 import { answerTextOf } from '../../support/answer-text.js';
 import { converseEvent, converseException, eventMessage } from '../../support/event-stream.js';
+import { finished } from '../../support/finished.js';
 import { expectedAuthorization } from '../../support/sig-v4.js';
 
 const chat = bedrock.tasks.chat as TaskHelper;
@@ -434,10 +435,12 @@ describe('what Bedrock is asked', () => {
 describe('what Bedrock answers', () => {
   const read = (value: object | string) => {
     const answer = answerOf(typeof value === 'string' ? value : JSON.stringify(value));
-    const outcome = chat.getResponse(
-      { ...answer, headers: { ...answer.headers, ...HEADERS } },
-      aRequest('chat', { messages: hello }),
-      aTarget(bedrock),
+    const outcome = finished(
+      chat.getResponse(
+        { ...answer, headers: { ...answer.headers, ...HEADERS } },
+        aRequest('chat', { messages: hello }),
+        aTarget(bedrock),
+      ),
     );
     return outcome.ok ? { ...outcome, body: JSON.parse(answerTextOf(outcome.answer.body)) } : outcome;
   };

@@ -5,6 +5,7 @@ import { noCounts } from '../../../src/domain/usage.js';
 import { claude } from '../../../src/providers/anthropic/adapter.js';
 import { aRequest, aTarget, replay } from '../../conformance/adapters.js';
 import { blockDelta, blockStart, blockStop, claudeSse, claudeStart, messageDelta } from '../../conformance/claude.js';
+import { finished } from '../../support/finished.js';
 
 const chat = claude.tasks.chat as TaskHelper;
 const MODEL = 'claude-sonnet-5-5';
@@ -15,7 +16,7 @@ const request = aRequest('chat', { messages: [{ role: 'user', content: 'hi' }] }
 
 function read(message: object | string, headers: Record<string, string> = {}): AnswerOutcome {
   const text = typeof message === 'string' ? message : JSON.stringify({ id: 'msg_1', type: 'message', ...message });
-  return chat.getResponse({ status: 200, headers, body: Buffer.from(text) }, request, target);
+  return finished(chat.getResponse({ status: 200, headers, body: Buffer.from(text) }, request, target));
 }
 
 function completion(message: object | string, headers: Record<string, string> = {}) {

@@ -6,6 +6,7 @@ import { cohere } from '../../../src/providers/cohere/adapter.js';
 import { failureFromStatus } from '../../../src/upstream/failure.js';
 import { answerOf, aRequest, aTarget, counts, replay } from '../../conformance/adapters.js';
 import { answerTextOf } from '../../support/answer-text.js';
+import { finished } from '../../support/finished.js';
 
 const helperOf = (task: Task) => cohere.tasks[task] as TaskHelper;
 const hello = [{ role: 'user', content: 'hi' }];
@@ -31,7 +32,7 @@ function refusal(task: Task, body: object): unknown {
 function read(body: object | string, headers: object = {}, request: object = { messages: hello }) {
   const answer = answerOf(typeof body === 'string' ? body : JSON.stringify(body));
   const given = { ...answer, headers: { ...answer.headers, ...headers } };
-  const outcome = helperOf('chat').getResponse(given, aRequest('chat', request), aTarget(cohere));
+  const outcome = finished(helperOf('chat').getResponse(given, aRequest('chat', request), aTarget(cohere)));
   return outcome.ok ? { ...outcome, body: JSON.parse(answerTextOf(outcome.answer.body)) } : outcome;
 }
 
@@ -502,7 +503,9 @@ describe('embeddings of Cohere', () => {
   });
 
   const readEmbedding = (body: string, request: object) => {
-    const outcome = helperOf('embedding').getResponse(answerOf(body), aRequest('embedding', request), aTarget(cohere));
+    const outcome = finished(
+      helperOf('embedding').getResponse(answerOf(body), aRequest('embedding', request), aTarget(cohere)),
+    );
     return outcome.ok ? { ...outcome, text: answerTextOf(outcome.answer.body) } : outcome;
   };
   const answer = (embeddings: string, meta = '') => `{"id":"e","embeddings":${embeddings}${meta}}`;

@@ -5,6 +5,7 @@ import { gemini } from '../../../src/providers/gemini/adapter.js';
 import { readUsage } from '../../../src/providers/gemini/usage.js';
 import { answerOf, aRequest, aTarget, counts, replay } from '../../conformance/adapters.js';
 import { answerTextOf } from '../../support/answer-text.js';
+import { finished } from '../../support/finished.js';
 
 const chat = gemini.tasks.chat as TaskHelper;
 const REQUEST = { messages: [{ role: 'user', content: 'hi' }] };
@@ -12,7 +13,7 @@ const target = (overrides: Partial<UpstreamTarget> = {}) =>
   aTarget(gemini, { providerModel: 'gemini-x', ...overrides });
 
 function outcomeOf(answer: object) {
-  return chat.getResponse(answerOf(JSON.stringify(answer)), aRequest('chat', REQUEST), target());
+  return finished(chat.getResponse(answerOf(JSON.stringify(answer)), aRequest('chat', REQUEST), target()));
 }
 
 function read(answer: object) {
@@ -206,7 +207,7 @@ it('was created when its header says', () => {
   const headers = { date: 'Sun, 01 Mar 2026 12:00:00 GMT' };
   const event = { candidates: [candidate([{ text: 'a' }])] };
   const ask = aRequest('chat', REQUEST);
-  const whole = chat.getResponse({ ...answerOf(JSON.stringify(event)), headers }, ask, target());
+  const whole = finished(chat.getResponse({ ...answerOf(JSON.stringify(event)), headers }, ask, target()));
   expect(whole.ok && JSON.parse(answerTextOf(whole.answer.body)).created).toBe(1_772_366_400);
   const reader = (chat.openStream as NonNullable<TaskHelper['openStream']>)(ask, target(), headers);
   expect(stream(reader, event).chunks[0].created).toBe(1_772_366_400);

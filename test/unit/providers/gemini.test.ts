@@ -6,6 +6,7 @@ import { gemini } from '../../../src/providers/gemini/adapter.js';
 import { failureFromStatus } from '../../../src/upstream/failure.js';
 import { answerOf, aRequest, aTarget } from '../../conformance/adapters.js';
 import { answerTextOf } from '../../support/answer-text.js';
+import { finished } from '../../support/finished.js';
 
 const embedding = gemini.tasks.embedding as TaskHelper;
 
@@ -58,7 +59,7 @@ describe('embeddings', () => {
     JSON.parse(embedding.preparePayload(aRequest('embedding', request), target).body as string);
   const route = (request: object) => embedding.makeRoute(aRequest('embedding', request), target).url;
   const read = (body: string, request: object) => {
-    const outcome = embedding.getResponse(answerOf(body), aRequest('embedding', request), target);
+    const outcome = finished(embedding.getResponse(answerOf(body), aRequest('embedding', request), target));
     return outcome.ok ? answerTextOf(outcome.answer.body) : outcome.fault;
   };
 
@@ -110,7 +111,7 @@ describe('embeddings', () => {
   it('count audio and cached tokens in their classes, and have no output', () => {
     const body =
       '{"embedding":{"values":[1]},"usageMetadata":{"promptTokenCount":9,"cachedContentTokenCount":2,"totalTokenCount":9,"promptTokensDetails":[{"modality":"AUDIO","tokenCount":3}]}}';
-    const outcome = embedding.getResponse(answerOf(body), aRequest('embedding', { input: 'a' }), target);
+    const outcome = finished(embedding.getResponse(answerOf(body), aRequest('embedding', { input: 'a' }), target));
     expect(outcome.ok && outcome.answer.usage?.counts).toMatchObject({
       input: 4,
       cachedInput: 2,
@@ -122,7 +123,7 @@ describe('embeddings', () => {
 
   it('whose usage is no count say so', () => {
     const body = '{"embedding":{"values":[1]},"usageMetadata":{"promptTokenCount":-1}}';
-    const outcome = embedding.getResponse(answerOf(body), aRequest('embedding', { input: 'a' }), target);
+    const outcome = finished(embedding.getResponse(answerOf(body), aRequest('embedding', { input: 'a' }), target));
     expect(outcome.ok && outcome.answer.usage?.problems).toEqual(['promptTokenCount']);
     expect(outcome.ok && answerTextOf(outcome.answer.body)).toContain(
       '"usage":{"prompt_tokens":null,"total_tokens":null}',

@@ -6,15 +6,14 @@ import { huggingface } from '../../../src/providers/huggingface/adapter.js';
 import { poolingOf, toVectors } from '../../../src/providers/huggingface/pooling.js';
 import { answerOf, aRequest, aTarget } from '../../conformance/adapters.js';
 import { answerTextOf } from '../../support/answer-text.js';
+import { finished } from '../../support/finished.js';
 
 const embedding = huggingface.tasks.embedding as TaskHelper;
 const chat = huggingface.tasks.chat as TaskHelper;
 
 function read(body: string, request: object, overrides: Partial<UpstreamTarget> = {}) {
-  const outcome = embedding.getResponse(
-    answerOf(body),
-    aRequest('embedding', request),
-    aTarget(huggingface, overrides),
+  const outcome = finished(
+    embedding.getResponse(answerOf(body), aRequest('embedding', request), aTarget(huggingface, overrides)),
   );
   return outcome.ok
     ? JSON.parse(answerTextOf(outcome.answer.body)).data.map((item: { embedding: unknown }) => item.embedding)
@@ -105,10 +104,8 @@ describe('feature extraction', () => {
   });
 
   it('keeps the numbers as the provider wrote them', () => {
-    const outcome = embedding.getResponse(
-      answerOf('[0.10, 1e-7]'),
-      aRequest('embedding', { input: 'a' }),
-      aTarget(huggingface),
+    const outcome = finished(
+      embedding.getResponse(answerOf('[0.10, 1e-7]'), aRequest('embedding', { input: 'a' }), aTarget(huggingface)),
     );
     expect(outcome.ok && outcome.answer.body).toBe(
       '{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.10, 1e-7]}],"model":"vendor/model-1"}',

@@ -1,0 +1,175 @@
+import { joined } from '../domain/body.js';
+import type { UpstreamFailure } from '../domain/failure.js';
+import type { HeaderFields, NextStep, TaskAnswer, UpstreamAnswer } from '../domain/provider.js';
+import type { Target } from '../domain/route.js';
+import { UpstreamBrokenError, type UpstreamResponse } from '../domain/upstream.js';
+import type { UsageReport } from '../domain/usage.js';
+import { failureFromFault, malformed } from '../wire/fault.js';
+import { scrub } from '../wire/scrub.js';
+import type { AttemptPlan } from './attempt-plan.js';
+import { OpenStream } from './stream.js';
+
+/** A larger answer is no answer. */
+const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
+/** Headers of a provider that reach the client, beside those that begin with `openai-`. */
+const PASSED_HEADERS = new Set(['retry-after', 'retry-after-ms', 'x-should-retry']);
+
+export type Reading =
+  | { kind: 'answer'; answer: TaskAnswer; headers: HeaderFields; status: number; firstByteAt: number }
+  | { kind: 'stream'; stream: OpenStream; headers: HeaderFields; firstByteAt: number }
+  | { kind: 'failed'; failure: UpstreamFailure; report: UsageReport | null; firstByteAt: number | null };
+
+type FailedReading = Extract<Reading, { kind: 'failed' }>;
+
+/** What one answer of a provider is: what the client gets, a failure, or that there is more to ask. */
+export type Step = Reading | { kind: 'later'; next: NextStep };
+
+/**
+ * Reads an answer with a 2xx status: whole, or up to a stream's first content, so that a 200 which turns out to be an
+ * error is still a failed attempt. `step`: what was asked, where it was not the call itself.
+ * @throws the lifeline's reason when it ends
+ */
+export async function readAnswer(
+  plan: AttemptPlan,
+  response: UpstreamResponse,
+  firstByteAt: number,
+  secrets: readonly string[],
+  step?: NextStep,
+): Promise<Step> {
+  const { target, request } = plan;
+  const { helper } = plan.prepared;
+  try {
+    if (request.ask.stream && helper.openStream !== undefined && !isJson(response)) {
+      const reader = helper.openStream(request.ask, plan.upstream, response.headers, step);
+      const stream = new OpenStream({ response, reader, secrets });
+      const fault = await withDeadline(stream.untilContent(), plan.sentAt + plan.firstByteMs - firstByteAt, response);
+      if (fault !== null) return failed(withHint(fault, target), reader.usage(), firstByteAt);
+      return { kind: 'stream', stream, headers: passedHeaders(response, secrets), firstByteAt };
+    }
+    return await readWhole(plan, response, firstByteAt, secrets, step);
+  } catch (error) {
+    if (error instanceof UpstreamBrokenError) {
+      // Broken after the headers and before any content: the answer is not what was asked.
+      const kind = error.failure.kind === 'timeout' ? 'timeout' : 'malformed';
+      return failed({ ...error.failure, kind, sent: true }, null, firstByteAt);
+    }
+    throw error;
+  }
+}
+
+/** @throws UpstreamBrokenError */
+export async function readAll(response: UpstreamResponse, maxBytes: number): Promise<UpstreamAnswer> {
+  return new WholeAnswer(response, await response.readAll(maxBytes));
+}
+
+class WholeAnswer implements UpstreamAnswer {
+  readonly status: number;
+  readonly headers: HeaderFields;
+  readonly parts: readonly Buffer[];
+  #body: Buffer | null = null;
+
+  constructor({ status, headers }: UpstreamResponse, parts: readonly Buffer[]) {
+    this.status = status;
+    this.headers = headers;
+    this.parts = parts;
+  }
+
+  get body(): Buffer {
+    this.#body ??= joined(this.parts) as Buffer;
+    return this.#body;
+  }
+}
+
+async function readWhole(
+  plan: AttemptPlan,
+  response: UpstreamResponse,
+  firstByteAt: number,
+  secrets: readonly string[],
+  step?: NextStep,
+): Promise<Step> {
+  const { target, request } = plan;
+  const whole = await readAll(response, MAX_ANSWER_BYTES);
+  const outcome = plan.prepared.helper.getResponse(whole, request.ask, plan.upstream);
+  if (outcome.ok === 'later') return { kind: 'later', next: outcome.next };
+  if (!outcome.ok) {
+    return failed(withHint(failureFromFault(outcome.fault, secrets), target), outcome.usage, firstByteAt);
+  }
+  const { answer } = outcome;
+  const headers = passedHeaders(response, secrets);
+  if (!request.ask.stream) return { kind: 'answer', answer, headers, status: response.status, firstByteAt };
+  const reader =
+    answer.events === undefined
+      ? undefined
+      : plan.prepared.helper.openStream?.(request.ask, plan.upstream, response.headers, step);
+  if (reader === undefined) {
+    const fault = malformed('a stream was asked for, and a whole answer came');
+    return failed(failureFromFault(fault, secrets), answer.usage, firstByteAt);
+  }
+  const stream = new OpenStream({ response, reader, secrets, events: answer.events });
+  const fault = await stream.untilContent();
+  reader.readAfterwards?.(whole);
+  return fault === null
+    ? { kind: 'stream', stream, headers, firstByteAt }
+    : failed(withHint(fault, target), answer.usage, firstByteAt);
+}
+
+/** A stream that opens and then says nothing is as late as one that never opens. */
+async function withDeadline<T>(work: Promise<T>, ms: number, response: UpstreamResponse): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => {
+        reject(
+          new UpstreamBrokenError({
+            kind: 'timeout',
+            status: null,
+            code: null,
+            param: null,
+            type: null,
+            message: 'no content came in time',
+            retryAfterMs: null,
+            loadingMs: null,
+            shouldRetry: null,
+            sent: true,
+          }),
+        );
+        response.abort();
+      },
+      Math.max(0, ms),
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => {});
+  }
+}
+
+function isJson(response: UpstreamResponse): boolean {
+  return response.headers['content-type']?.toLowerCase().startsWith('application/json') === true;
+}
+
+function passedHeaders(response: UpstreamResponse, secrets: readonly string[]): HeaderFields {
+  const passed: HeaderFields = {};
+  for (const name in response.headers) {
+    const value = response.headers[name];
+    if (value !== undefined && (name.startsWith('openai-') || PASSED_HEADERS.has(name))) {
+      passed[name] = scrub(value, secrets);
+    }
+  }
+  return passed;
+}
+
+export function failed(
+  failure: UpstreamFailure,
+  report: UsageReport | null,
+  firstByteAt: number | null,
+): FailedReading {
+  return { kind: 'failed', failure, report, firstByteAt };
+}
+
+export function withHint(failure: UpstreamFailure, target: Target): UpstreamFailure {
+  const hint = target.adapter.hint?.(failure, target.upstream);
+  return hint === undefined ? failure : { ...failure, message: `${failure.message} ${hint}` };
+}
