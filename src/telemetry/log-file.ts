@@ -1,6 +1,5 @@
 import { existsSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import roll from 'pino-roll';
 import { UserError } from '../domain/errors.js';
 import type { Sink } from './log-sink.js';
 
@@ -24,6 +23,8 @@ export async function openLogFile(options: LogFileOptions): Promise<Sink> {
   const path = resolve(options.path);
   try {
     makeDirectory(dirname(path));
+    // Hundreds of modules, needed only here.
+    const { default: roll } = await import('pino-roll');
     const sink: Sink = await roll({
       file: path,
       size: `${options.maxSizeMb}m`,

@@ -1,5 +1,4 @@
 import { type DestinationStream, pino } from 'pino';
-import { prettyFactory } from 'pino-pretty';
 import type { Logger } from '../domain/ports.js';
 import { openLogFile } from './log-file.js';
 import { closeSink, type Sink } from './log-sink.js';
@@ -49,7 +48,7 @@ export async function createLogger(options: LoggerOptions): Promise<OpenLogger> 
 
   let closed = false;
   const isoTime = isoClock();
-  const toTerminal = terminalWriter(terminal, options.format);
+  const toTerminal = await terminalWriter(terminal, options.format);
   const stream: DestinationStream = {
     write(line) {
       // A late line of a part that is still stopping is no reason to fall.
@@ -113,8 +112,9 @@ function isoClock(): () => string {
   };
 }
 
-function terminalWriter(terminal: Sink, format: LoggerOptions['format']): (line: string) => void {
+async function terminalWriter(terminal: Sink, format: LoggerOptions['format']): Promise<(line: string) => void> {
   if (format === 'json') return (line) => void terminal.write(line);
+  const { prettyFactory } = await import('pino-pretty');
   const pretty = prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', colorize: process.stdout.isTTY === true });
   return (line) => void terminal.write(pretty(line));
 }
