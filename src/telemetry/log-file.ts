@@ -32,11 +32,11 @@ export async function openLogFile(options: LogFileOptions): Promise<Sink> {
       sync: false,
       minLength: options.minLength,
       maxLength: options.maxLength,
-      periodicFlush: options.flushMs,
     });
     await opened(sink);
     link(path, sink);
     sink.on('ready', () => link(path, sink));
+    flushInTime(sink, options.flushMs);
     flushAtExit(sink);
     return sink;
   } catch (error) {
@@ -78,6 +78,15 @@ function currentFile(sink: Sink): string | null {
   // sonic-boom keeps the name it has open; its types leave it out.
   const { file } = sink as { file?: unknown };
   return typeof file === 'string' ? file : null;
+}
+
+/** Not sonic-boom's own: that goes on when the file could not be opened, and then throws where nobody catches. */
+function flushInTime(sink: Sink, everyMs: number): void {
+  const timer = setInterval(() => {
+    // While it closes there is nothing to flush; its types leave the mark out.
+    if ((sink as { destroyed?: unknown }).destroyed !== true) sink.flush();
+  }, everyMs).unref();
+  sink.once('close', () => clearInterval(timer));
 }
 
 function flushAtExit(sink: Sink): void {

@@ -35,6 +35,8 @@ const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
  * @throws UserError when the log file cannot be opened
  */
 export async function createLogger(options: LoggerOptions): Promise<OpenLogger> {
+  // Before anything is open: an error of the terminal or the file finds nobody listening in between.
+  const forTerminal = await lineFormat(options.format);
   const file = options.file.enabled
     ? await openLogFile({ ...options.file, minLength: BUFFER_BYTES, maxLength: MAX_BUFFERED_BYTES, flushMs: FLUSH_MS })
     : null;
@@ -48,12 +50,11 @@ export async function createLogger(options: LoggerOptions): Promise<OpenLogger> 
 
   let closed = false;
   const isoTime = isoClock();
-  const toTerminal = await terminalWriter(terminal, options.format);
   const stream: DestinationStream = {
     write(line) {
       // A late line of a part that is still stopping is no reason to fall.
       if (closed) return;
-      toTerminal(line);
+      terminal.write(forTerminal(line));
       file?.write(line);
     },
   };
@@ -112,11 +113,11 @@ function isoClock(): () => string {
   };
 }
 
-async function terminalWriter(terminal: Sink, format: LoggerOptions['format']): Promise<(line: string) => void> {
-  if (format === 'json') return (line) => void terminal.write(line);
+/** How a line of JSON looks on the terminal. */
+async function lineFormat(format: LoggerOptions['format']): Promise<(line: string) => string> {
+  if (format === 'json') return (line) => line;
   const { prettyFactory } = await import('pino-pretty');
-  const pretty = prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', colorize: process.stdout.isTTY === true });
-  return (line) => void terminal.write(pretty(line));
+  return prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', colorize: process.stdout.isTTY === true });
 }
 
 function troubleLine(target: string, error: Error): string {

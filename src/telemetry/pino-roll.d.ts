@@ -10,7 +10,6 @@ declare module 'pino-roll' {
     sync: boolean;
     minLength: number;
     maxLength: number;
-    periodicFlush: number;
   }
 
   function roll(options: RollOptions): Promise<ReturnType<typeof pino.destination>>;
