@@ -87,8 +87,8 @@ function routingLines(routing: RoutingDescription): string[] {
     'Providers (prices in USD per million tokens)',
   ];
   for (const provider of routing.providers) {
-    const state =
-      provider.disabledReason === null ? counted(provider.keys, 'key') : `disabled: ${provider.disabledReason}`;
+    const keys = `${counted(provider.keys, 'key')}${provider.takesClientKeys ? ' and those of requests' : ''}`;
+    const state = provider.disabledReason === null ? keys : `disabled: ${provider.disabledReason}`;
     lines.push(
       `  ${provider.id} (${provider.type}), ${state}${provider.baseUrl === null ? '' : `, ${provider.baseUrl}`}`,
     );

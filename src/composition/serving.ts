@@ -14,10 +14,12 @@ import { audioLength } from '../metering/audio-length.js';
 import { billingAnswer, parseRequestIds } from '../partner/billing.js';
 import { adapters } from '../providers/registry.js';
 import { costReports } from '../reports/cost-report.js';
+import { createBringing } from './brought-keys.js';
 import { findClient } from './clients.js';
 import { systemClock } from './clock.js';
 import { type Foundation, type Generation, providerStatus } from './generation.js';
 import type { InFlight } from './in-flight.js';
+import type { BuiltProvider } from './targets.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -69,6 +71,12 @@ function httpParts(generation: Generation, parts: ServingParts): HttpParts {
     router,
     pricer,
     explainer,
+    bring: createBringing({
+      providers: generation.providers.all,
+      clock: foundation.clock,
+      random: foundation.random,
+      backoff: config.policy.retry,
+    }),
     clientById: (id) => findClient(config, id),
     hasProvider: (id) => config.providers.some((provider) => provider.id === id),
     billing: (body, filter) => billingAnswer(reader, parseRequestIds(body), filter),
@@ -109,8 +117,12 @@ function notReady(generation: Generation, { ledger }: Foundation, inFlight: InFl
   const reasons: string[] = [];
   if (inFlight.isDraining) reasons.push('the daemon is stopping');
   if (!ledger.isWritable()) reasons.push('the ledger cannot be written');
-  if (generation.providers.all.every(({ pool }) => pool.readyInMs() === null)) reasons.push('no provider is usable');
+  if (generation.providers.all.every(isUnusable)) reasons.push('no provider is usable');
   return reasons;
+}
+
+function isUnusable({ config, pool }: BuiltProvider): boolean {
+  return pool.readyInMs() === null && (config.disabledReason !== null || !config.allowClientKeys);
 }
 
 /** `POST /config/validate`: nothing is changed, and files that the text names are not read for it. */

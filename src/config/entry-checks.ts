@@ -37,7 +37,7 @@ export function checkEntries(tree: YamlMapping, knownTypes: readonly KnownType[]
       return;
     }
     findings.push(...baseUrlFindings(entry, at, known));
-    if ((known.needsKey || wantsKeys(entry)) && !hasKey(entry)) {
+    if ((known.needsKey || wantsKeys(entry)) && !hasKey(entry) && !takesClientKeys(entry)) {
       disabled.set(index, 'no API key');
       findings.push(...noKeyFindings(entry, at));
     }
@@ -47,6 +47,11 @@ export function checkEntries(tree: YamlMapping, knownTypes: readonly KnownType[]
 
 export function findType(type: string, knownTypes: readonly KnownType[]): KnownType | undefined {
   return knownTypes.find((known) => known.id === type || known.aliases?.includes(type) === true);
+}
+
+/** Requests bring theirs; the schema says what is no flag. */
+function takesClientKeys(entry: YamlMapping): boolean {
+  return String(entry['allow_client_keys']).trim().toLowerCase() === 'true';
 }
 
 /** Keys were listed, so the entry is not meant to run without one, even where its type could. */
@@ -109,13 +114,19 @@ function repeatedKeys(entry: YamlMapping, at: YamlPath): Finding[] {
   });
 }
 
+/** Headers that carry a key. Those of the entry are written over the adapter's. */
+const KEY_HEADERS = new Set(['authorization', 'api-key', 'x-api-key', 'x-goog-api-key']);
+
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 function headerNames(entry: YamlMapping, at: YamlPath): Finding[] {
   const names = isMapping(entry['headers']) ? Object.keys(entry['headers']) : [];
-  return names.flatMap((name) =>
-    HEADER_NAME.test(name) ? [] : [errorAt([...at, 'headers', name], 'a header name has no spaces and no `:`')],
-  );
+  return names.flatMap((name) => {
+    const path = [...at, 'headers', name];
+    if (!HEADER_NAME.test(name)) return [errorAt(path, 'a header name has no spaces and no `:`')];
+    if (!takesClientKeys(entry) || !KEY_HEADERS.has(name.toLowerCase())) return [];
+    return [warningAt(path, 'goes over a key that a request brings (`allow_client_keys`); put it into `api_keys`')];
+  });
 }
 
 function priceFindings(entry: YamlMapping, at: YamlPath): Finding[] {

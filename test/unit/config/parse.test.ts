@@ -416,3 +416,21 @@ describe('a value that contains itself', () => {
     expect(check(text).config?.providers.map(({ models: own }) => own?.map(({ id }) => id))).toEqual([['m'], ['m']]);
   });
 });
+
+describe('entries that take keys which requests bring', () => {
+  const own = (rest: string) =>
+    check(`llm_providers: [{ id: own, type: openai, model: m, allow_client_keys: true${rest} }]`);
+
+  it('need none of their own', () => {
+    for (const rest of ['', ', api_keys: []']) {
+      const { config, problems } = own(rest);
+      expect(problems).toEqual([]);
+      expect(config?.providers[0]).toMatchObject({ disabledReason: null, keys: [], allowClientKeys: true });
+    }
+  });
+
+  it('are warned of a header that would go over those', () => {
+    const { problems } = own(', headers: { Authorization: Bearer x, X-Other: y }');
+    expect(problems).toMatchObject([{ severity: 'warning', path: 'llm_providers[0].headers.Authorization' }]);
+  });
+});
