@@ -93,7 +93,7 @@ function httpParts(generation: Generation, parts: ServingParts): HttpParts {
     metrics,
     admin: {
       effectiveConfig: () => maskedConfig(config),
-      validateConfig: (text) => validation(text, env),
+      validateConfig: (text) => validation(text, env, config),
       providers: () => providerStatus(generation, foundation),
       budgets: () => generation.budgets.snapshot(),
       costReport: (query) => costReportAnswer({ reader, reports: costReports, query, now: systemClock.now() }),
@@ -125,9 +125,10 @@ function isUnusable({ config, pool }: BuiltProvider): boolean {
   return pool.readyInMs() === null && (config.disabledReason !== null || !config.allowClientKeys);
 }
 
-/** `POST /config/validate`: nothing is changed, and files that the text names are not read for it. */
-function validation(text: string, env: Env) {
-  const { problems } = parseConfigText({ text, env, readFile: () => 'not-read', knownTypes: adapters });
+/** `POST /config/validate`: nothing is changed, files that the text names are not read for it, and modules that are not in use are not loaded. */
+function validation(text: string, env: Env, running: Config) {
+  const modules = new Map([...running.modules].map(([type, adapter]) => [type, { kind: 'adapter', adapter } as const]));
+  const { problems } = parseConfigText({ text, env, readFile: () => 'not-read', knownTypes: adapters, modules });
   const listed = (severity: 'error' | 'warning') =>
     problems
       .filter((problem) => problem.severity === severity)

@@ -1,5 +1,6 @@
-import { suggestion } from './nearest.js';
+import { nearest, suggestion } from './nearest.js';
 import { checkPrices } from './pricing.js';
+import { isModulePath, type ProviderModule, type ProviderModules } from './provider-modules.js';
 import { errorAt, type Finding, warningAt, type YamlPath } from './yaml-path.js';
 import { isMapping, type YamlMapping } from './yaml-source.js';
 
@@ -21,7 +22,11 @@ export interface EntryReport {
 }
 
 /** Checks each provider entry against its type. Reads the tree as it is, so that it works on a file with other mistakes. */
-export function checkEntries(tree: YamlMapping, knownTypes: readonly KnownType[]): EntryReport {
+export function checkEntries(
+  tree: YamlMapping,
+  knownTypes: readonly KnownType[],
+  modules: ProviderModules | 'unread',
+): EntryReport {
   const findings: Finding[] = [];
   const disabled = new Map<number, string>();
   const entries = Array.isArray(tree['llm_providers']) ? tree['llm_providers'] : [];
@@ -31,9 +36,12 @@ export function checkEntries(tree: YamlMapping, knownTypes: readonly KnownType[]
     findings.push(...priceFindings(entry, at), ...repeatedKeys(entry, at), ...headerNames(entry, at));
     const { type } = entry;
     if (typeof type !== 'string' || type.trim() === '') return;
-    const known = findType(type, knownTypes);
+    const loaded = modules === 'unread' ? undefined : modules.get(type);
+    const known = findType(type, knownTypes) ?? (loaded?.kind === 'adapter' ? loaded.adapter : undefined);
     if (known === undefined) {
-      findings.push(unknownType(type, [...at, 'type'], knownTypes));
+      const unknown = unknownType({ type, path: [...at, 'type'], knownTypes, loaded, areUnread: modules === 'unread' });
+      findings.push(...unknown.findings);
+      if (unknown.disabled !== null) disabled.set(index, unknown.disabled);
       return;
     }
     findings.push(...baseUrlFindings(entry, at, known));
@@ -59,15 +67,31 @@ function wantsKeys(entry: YamlMapping): boolean {
   return Array.isArray(entry['api_keys']) && entry['api_keys'].length > 0;
 }
 
-function unknownType(type: string, path: YamlPath, knownTypes: readonly KnownType[]): Finding {
-  if (/^\.{0,2}\//.test(type)) {
-    return errorAt(
-      path,
-      'not active yet: providers loaded from a file; use `openai_compatible` for a server with that API',
-    );
+interface UnknownType {
+  type: string;
+  path: YamlPath;
+  knownTypes: readonly KnownType[];
+  loaded: ProviderModule | undefined;
+  areUnread: boolean;
+}
+
+function unknownType({ type, path, knownTypes, loaded, areUnread }: UnknownType): {
+  findings: Finding[];
+  /** Why the entry takes no part; null where that is an error. */
+  disabled: string | null;
+} {
+  if (loaded?.kind === 'broken') {
+    return { findings: loaded.problems.map((problem) => errorAt(path, `\`${type}\`: ${problem}`)), disabled: null };
+  }
+  if (areUnread || (loaded === undefined && isModulePath(type))) {
+    const message = `the module \`${type}\` is not loaded here; \`waybill check\` loads and checks it`;
+    return { findings: [warningAt(path, message)], disabled: `its module ${type} was not loaded` };
   }
   const names = knownTypes.flatMap((known) => [known.id, ...(known.aliases ?? [])]);
-  return errorAt(path, `unknown type \`${type}\`${suggestion(type, names)}`);
+  const isSought = loaded?.kind === 'nothing' && nearest(type, names) === null;
+  const where = isSought ? ', and no package of this name is installed where the config file lies' : '';
+  const hint = isSought && loaded.hint !== null ? `; ${loaded.hint}` : suggestion(type, names);
+  return { findings: [errorAt(path, `unknown type \`${type}\`${where}${hint}`)], disabled: null };
 }
 
 function baseUrlFindings(entry: YamlMapping, at: YamlPath, known: KnownType): Finding[] {

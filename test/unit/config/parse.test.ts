@@ -304,8 +304,10 @@ describe('types of providers', () => {
     ]);
   });
 
-  it('from a file of one’s own are refused for now', () => {
-    expect(problemsOf(withProvider('').replace('type: openai', 'type: ./mine.js'))[0]).toMatch(/not active yet/);
+  it('that are modules nobody loaded leave their entry aside', () => {
+    const { config, problems } = check(withProvider('').replace('type: openai', 'type: ./mine.js'));
+    expect(problems).toMatchObject([{ severity: 'warning', message: expect.stringContaining('is not loaded here') }]);
+    expect(config?.providers[0]?.disabledReason).toBe('its module ./mine.js was not loaded');
   });
 
   it('without a URL of their own need one, inline ones do not', () => {
