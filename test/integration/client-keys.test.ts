@@ -44,6 +44,19 @@ beforeAll(async () => {
       provider('closed', second.url),
       provider('own-only', upstream.url, { ...open, api_keys: undefined, type: 'groq', models: [{ id: 'own-m' }] }),
       provider('unpriced', upstream.url, { ...open, pricing: undefined, models: [{ id: 'u' }] }),
+      provider('pics', upstream.url, {
+        ...open,
+        type: 'openai',
+        pricing: undefined,
+        models: [{ id: 'p', tasks: ['image'] }],
+      }),
+      provider('hub', upstream.url, {
+        ...open,
+        type: 'huggingface',
+        base_url: upstream.url,
+        pricing: undefined,
+        models: [{ id: 'org/fill', tasks: ['fill-mask'] }],
+      }),
       provider('tight', upstream.url, {
         ...open,
         limits: { req_per_min: 1 },
@@ -149,6 +162,27 @@ describe('a key that a request brings', () => {
     expect(keysSeen()).toEqual([`Bearer ${OWN}`]);
     expect(text).toContain('"cost_nano_usd":0');
     expect(await recordOf(daemon, response)).toMatchObject({ outcome: 'ok', cost_nano_usd: 0 });
+  });
+
+  it.each([
+    ['images', '/v1/images/generations', 'pics', { model: 'p', prompt: 'a cat' }, { created: 1, data: [{ url: 'x' }] }],
+    [
+      'a task whose use nobody tells',
+      '/api/inference/org/fill',
+      'hub',
+      { inputs: 'a [MASK]' },
+      [{ score: 1, token_str: 'x' }],
+    ],
+  ])('works for %s, at a cost that is known without a price', async (_what, path, id, body, answered) => {
+    upstream.setScript([{ body: answered }]);
+    const response = await daemon.post(path, body, { [HEADER]: `${id}=${OWN}` });
+    expect([response.status, await response.json()]).toEqual([200, answered]);
+    expect(keysSeen()).toEqual([`Bearer ${OWN}`]);
+    expect(await recordOf(daemon, response)).toMatchObject({
+      outcome: 'ok',
+      cost_nano_usd: 0,
+      attempts: [{ key: `${id}:byok`, cost_nano_usd: 0 }],
+    });
   });
 
   it('may hold whatever a header can, a = too', async () => {
