@@ -332,6 +332,8 @@ const FAILING: Array<[string, string, string, number, string, number]> = [
   ['sign', 'sign: async () => { throw new Error("boom"); }', '', 502, 'upstream_malformed', 1],
   ['getResponse', '', `getResponse: ${boom}`, 502, 'upstream_malformed', 1],
   ['getResponse', '', 'getResponse: () => undefined', 502, 'upstream_malformed', 1],
+  ['getResponse', '', 'getResponse: () => ({ ok: "later", next: {} })', 502, 'upstream_malformed', 1],
+  ['getResponse', '', 'predicts: true, getResponse: () => ({ ok: "later", next: {} })', 502, 'upstream_malformed', 1],
   ['openStream', '', `openStream: ${boom}`, 502, 'upstream_malformed', 1],
   ['read', '', `openStream: () => ({ read: ${boom} })`, 502, 'upstream_malformed', 1],
 ];
@@ -379,6 +381,21 @@ describe('a function that fails while the daemon runs', () => {
       ['x', 'failed'],
       ['good', 'ok'],
     ]);
+  });
+
+  it('may be one that follows a prediction, which works as it does for a built-in type', async () => {
+    const chat = `predicts: true, getResponse: (answer, request, target) => {
+      const { said } = JSON.parse(answer.body.toString());
+      const route = { method: 'GET', url: target.baseUrl + '/later' };
+      if (said === undefined) return { ok: 'later', next: { id: 'p1', route, afterMs: 1, cancel: null } };
+      return { ok: true, answer: { body: JSON.stringify({ said }), usage: null, outputTexts: () => [said] } };
+    }`;
+    const router = await start([entry('x', write(`runtime-${asked++}.js`, flawed('', chat)))]);
+    upstream.setScript([{ body: {} }, { body: {} }, { body: { said: 'at last' } }]);
+    const response = await ask(router);
+    expect([response.status, await response.json()]).toMatchObject([200, { said: 'at last' }]);
+    expect(upstream.requests.map(({ method }) => method)).toEqual(['POST', 'GET', 'GET']);
+    expect((await recordOf(router, response)).attempts).toHaveLength(1);
   });
 
   it('is done without where that can be, and said once', async () => {
