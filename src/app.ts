@@ -13,6 +13,7 @@ import { explainOffline, quoteOffline } from './composition/offline-quotes.js';
 import { restoreLimits } from './composition/past-limits.js';
 import { recordPrices } from './composition/price-book.js';
 import { makePrice } from './composition/prices.js';
+import { createModuleLoader } from './composition/provider-modules.js';
 import { Reloading } from './composition/reloading.js';
 import { Running } from './composition/running.js';
 import { BundledSandbox } from './composition/sandbox.js';
@@ -160,6 +161,7 @@ export const offlineTools = {
   explainOffline,
   offeredModels,
   knownTypes: adapters,
+  moduleLoader: (warn: (line: string) => void) => createModuleLoader({ builtIn: adapters, warn }),
   ledger: {
     verify: verifyLedgerFile,
     backUp: backUpLedgerFile,

@@ -18,6 +18,7 @@ import { UserError } from './domain/errors.js';
 const { stdout, stderr, env } = process;
 const print = (line: string) => void stdout.write(`${line}\n`);
 const warn = (line: string) => void stderr.write(`${line}\n`);
+const loadModule = offlineTools.moduleLoader((line) => warn(`waybill: ${line}`));
 
 /** `waybill schema | head`: a reader that has had enough is no failure of ours. */
 function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
@@ -78,7 +79,7 @@ function program(done: (code: number) => void): Command {
     .action(async (options) => {
       const { knownTypes } = offlineTools;
       const onReload = reloadSignal();
-      done(await serveCommand(options, { print, warn, env, knownTypes, onReload, ...stopSignals() }));
+      done(await serveCommand(options, { print, warn, env, knownTypes, loadModule, onReload, ...stopSignals() }));
     });
 
   waybill
@@ -88,11 +89,10 @@ function program(done: (code: number) => void): Command {
     .option('--config <file>', 'the config file')
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  waybill check config.yaml')
-    .action((file: string | undefined, options: { config?: string; json?: boolean }) => {
+    .action(async (file: string | undefined, options: { config?: string; json?: boolean }) => {
       const { knownTypes } = offlineTools;
-      done(
-        checkCommand({ file: file ?? options.config, json: options.json, knownTypes, out: stdout, err: stderr, env }),
-      );
+      const given = { file: file ?? options.config, json: options.json };
+      done(await checkCommand({ ...given, knownTypes, loadModule, out: stdout, err: stderr, env }));
     });
 
   waybill
@@ -163,14 +163,14 @@ function program(done: (code: number) => void): Command {
     .addHelpText('after', '\nExample:\n  waybill price --model sandbox-small --prompt "Hello there" --max-tokens 100')
     .action(async (file: string | undefined, options: PriceOptions) => {
       const { knownTypes, quoteOffline: quote } = offlineTools;
-      const tools = { knownTypes, env, quote, readInput: () => readFileSync(0, 'utf8') };
+      const tools = { knownTypes, loadModule, env, quote, readInput: () => readFileSync(0, 'utf8') };
       done(await priceCommand(file, options, { print, warn }, tools));
     });
 
   const { knownTypes, explainOffline: explain, offeredModels } = offlineTools;
   addRoutingCommands(waybill, {
     io: { print, warn },
-    tools: { knownTypes, env, explain, offeredModels, readInput: () => readFileSync(0, 'utf8') },
+    tools: { knownTypes, loadModule, env, explain, offeredModels, readInput: () => readFileSync(0, 'utf8') },
     done,
   });
 

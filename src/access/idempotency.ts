@@ -217,7 +217,7 @@ function toAnswer(kept: KeptAnswer): RoutedAnswer {
 }
 
 /** The body's text is its bytes: what is not UTF-8 was refused. A request without a body of JSON has them beside it. */
-function hashOf({ endpoint, model, ask }: RoutedRequest): string {
+function hashOf({ endpoint, model, ask, brought }: RoutedRequest): string {
   const hash = createHash('sha256').update(`${endpoint}\n`);
   if (endpoint === INFERENCE) hash.update(`${JSON.stringify([model, ask.task])}\n`);
   hash.update(ask.body.text);
@@ -228,6 +228,8 @@ function hashOf({ endpoint, model, ask }: RoutedRequest): string {
     if (step.kind === 'bytes') hash.update(step.bytes);
     else hash.update(`\n${JSON.stringify(step)}\n`);
   }
+  // For whom, never with which: a request that is paid by its caller is another than one that is not.
+  if (brought !== undefined) hash.update(`\nkey for ${brought.providerId}\n`);
   return hash.digest('base64url');
 }
 

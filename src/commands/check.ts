@@ -1,7 +1,8 @@
 import type { ConfigProblem } from '../config/config.js';
 import { type DescribedPrice, describeRouting, type RoutingDescription } from '../config/describe.js';
 import type { KnownType } from '../config/entry-checks.js';
-import { findConfigFile, loadConfig } from '../config/load.js';
+import { findConfigFile, loadConfigAndModules } from '../config/load.js';
+import type { LoadModule } from '../config/provider-modules.js';
 import { UserError } from '../domain/errors.js';
 
 /** Where a command writes: standard output and standard error have this shape. */
@@ -14,6 +15,7 @@ export interface CheckOptions {
   file?: string | undefined;
   json?: boolean | undefined;
   knownTypes: readonly KnownType[];
+  loadModule: LoadModule;
   out: TextOut;
   /** For what keeps the check from being made. */
   err: TextOut;
@@ -25,8 +27,8 @@ export interface CheckOptions {
  * `waybill check`: one line a problem, then the effective routing and each price.
  * @returns the exit code: 0 also with warnings, 1 with errors, 2 when the file cannot be read
  */
-export function checkCommand(options: CheckOptions): number {
-  const { json = false, knownTypes, out, err } = options;
+export async function checkCommand(options: CheckOptions): Promise<number> {
+  const { json = false, knownTypes, loadModule, out, err } = options;
   const surroundings = {
     ...(options.env === undefined ? {} : { env: options.env }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
@@ -38,7 +40,8 @@ export function checkCommand(options: CheckOptions): number {
   }
   try {
     const { env } = options;
-    const { config, problems } = loadConfig({ file, knownTypes, ...(env === undefined ? {} : { env }) });
+    const given = env === undefined ? {} : { env };
+    const { config, problems } = await loadConfigAndModules({ file, knownTypes, loadModule, ...given });
     const routing = config === null ? null : describeRouting(config);
     out.write(json ? toJson(file, problems, routing) : toText(file, problems, routing));
     return config === null ? 1 : 0;
@@ -87,8 +90,8 @@ function routingLines(routing: RoutingDescription): string[] {
     'Providers (prices in USD per million tokens)',
   ];
   for (const provider of routing.providers) {
-    const state =
-      provider.disabledReason === null ? counted(provider.keys, 'key') : `disabled: ${provider.disabledReason}`;
+    const keys = `${counted(provider.keys, 'key')}${provider.takesClientKeys ? ' and those of requests' : ''}`;
+    const state = provider.disabledReason === null ? keys : `disabled: ${provider.disabledReason}`;
     lines.push(
       `  ${provider.id} (${provider.type}), ${state}${provider.baseUrl === null ? '' : `, ${provider.baseUrl}`}`,
     );

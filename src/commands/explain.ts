@@ -66,7 +66,7 @@ export async function explainCommand(
     const ask = { endpoint, requestText, client, region };
     const text =
       options.url === undefined
-        ? explanationToJson(await tools.explain(openConfig(options.config, tools), ask))
+        ? explanationToJson(await tools.explain(await openConfig(options.config, tools), ask))
         : await askDaemon(options.url, options.adminKey ?? tools.env['ADMIN_API_KEY'], ask);
     const told = JSON.parse(text.replace(/("estimated_cost_nano_usd":)(\d+)/g, '$1"$2"')) as Told;
     io.print(json ? text : textOf(told));

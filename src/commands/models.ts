@@ -27,7 +27,7 @@ export async function modelsCommand(
   tools: ModelsTools,
 ): Promise<number> {
   const { provider, client = null, json = false } = options;
-  const config = openConfig(options.config, tools);
+  const config = await openConfig(options.config, tools);
   const known = config.providers.map(({ id }) => id);
   if (provider !== undefined && !known.includes(provider)) {
     throw new UserError(`there is no provider "${provider}"; known: ${known.join(', ')}`);

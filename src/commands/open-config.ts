@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config/config.js';
 import type { KnownType } from '../config/entry-checks.js';
-import { findConfigFile, loadConfig } from '../config/load.js';
+import { findConfigFile, loadConfigAndModules } from '../config/load.js';
+import type { LoadModule } from '../config/provider-modules.js';
 import { UserError } from '../domain/errors.js';
 
 /** What commands need that work from a config file. */
 export interface ConfigTools {
   knownTypes: readonly KnownType[];
+  loadModule: LoadModule;
   env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -14,10 +16,13 @@ export interface ConfigTools {
  * The configuration of the file that is named, or found where `serve` looks.
  * @throws UserError when there is none, or it has errors
  */
-export function openConfig(flag: string | undefined, { knownTypes, env }: ConfigTools): Config {
+export async function openConfig(
+  flag: string | undefined,
+  { knownTypes, loadModule, env }: ConfigTools,
+): Promise<Config> {
   const file = findConfigFile({ flag, env });
   if (file === null) throw new UserError('there is no config file; name one with --config FILE');
-  const { config } = loadConfig({ file, env, knownTypes });
+  const { config } = await loadConfigAndModules({ file, env, knownTypes, loadModule });
   if (config === null) throw new UserError(`${file} has errors; \`waybill check ${file}\` lists them`);
   return config;
 }

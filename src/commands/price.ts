@@ -43,7 +43,12 @@ export async function priceCommand(
   const requestText = file === undefined ? requestOf(endpoint, options) : readText(file, tools.readInput);
   const { client = null, region = null } = options;
   try {
-    const quotes = await tools.quote(openConfig(options.config, tools), { endpoint, requestText, client, region });
+    const quotes = await tools.quote(await openConfig(options.config, tools), {
+      endpoint,
+      requestText,
+      client,
+      region,
+    });
     io.print(options.json === true ? quotesToJson(quotes) : tableOf(quotes));
     return 0;
   } catch (error) {

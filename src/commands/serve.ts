@@ -3,6 +3,7 @@ import type { Config } from '../config/config.js';
 import { ConfigFile, type ConfigReading } from '../config/config-file.js';
 import type { KnownType } from '../config/entry-checks.js';
 import { findConfigFile } from '../config/load.js';
+import type { LoadModule } from '../config/provider-modules.js';
 import { isLoopback, parseListen } from '../config/units.js';
 import { UserError } from '../domain/errors.js';
 import { formatProblem } from './check.js';
@@ -20,6 +21,7 @@ export interface ServeIo {
   warn(line: string): void;
   env: Readonly<Record<string, string | undefined>>;
   knownTypes: readonly KnownType[];
+  loadModule: LoadModule;
   /** Aborts at the first signal to stop. */
   stop: AbortSignal;
   /** Aborts at the second: what is under way is cut now. */
@@ -35,7 +37,7 @@ export interface ServeIo {
  */
 export async function serveCommand(options: ServeOptions, io: ServeIo): Promise<number> {
   const source = openConfigFile(options, io);
-  const { config, reading } = readConfig(source, io);
+  const { config, reading } = await readConfig(source, io);
   const app = await startApp({ config, source, reading, env: io.env });
   io.onReload(() => void app.reload());
   greet(config, app.url, io);
@@ -50,7 +52,7 @@ export async function serveCommand(options: ServeOptions, io: ServeIo): Promise<
   return 0;
 }
 
-function openConfigFile({ config, listen }: ServeOptions, { env, knownTypes }: ServeIo): ConfigFile {
+function openConfigFile({ config, listen }: ServeOptions, { env, knownTypes, loadModule }: ServeIo): ConfigFile {
   const file = findConfigFile({ flag: config, env });
   if (file === null) {
     throw new UserError(
@@ -58,13 +60,13 @@ function openConfigFile({ config, listen }: ServeOptions, { env, knownTypes }: S
     );
   }
   return new ConfigFile({
-    ...{ file, env, knownTypes },
+    ...{ file, env, knownTypes, loadModule },
     adjust: (written) => (listen === undefined ? written : listeningOn(written, listen)),
   });
 }
 
-function readConfig(source: ConfigFile, io: ServeIo): { config: Config; reading: ConfigReading } {
-  const reading = source.read();
+async function readConfig(source: ConfigFile, io: ServeIo): Promise<{ config: Config; reading: ConfigReading }> {
+  const reading = await source.read();
   const { config, problems } = reading;
   for (const problem of problems) io.warn(formatProblem(source.path, problem));
   if (config !== null) return { config, reading };

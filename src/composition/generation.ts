@@ -116,6 +116,7 @@ export function providerStatus(generation: Generation, foundation: Foundation): 
     name: config.name,
     type: config.type,
     disabledReason: config.disabledReason,
+    takesClientKeys: config.allowClientKeys,
     keys: pool.snapshot().map((state) => {
       const key = keys.find((candidate) => candidate.id === state.id);
       const scope = { id: `key:${state.id}`, settings: key?.limits ?? {} };

@@ -46,6 +46,7 @@ export function routeAsk(request: RoutedRequest, expectation: Expectation): Rout
     region: request.region,
     inputTokens: expectation.roughInput,
     outputTokens: expectation.outputBound,
+    brought: request.brought,
   };
 }
 

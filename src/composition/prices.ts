@@ -12,6 +12,11 @@ export function priceOf(origin: string, rates: Rates, tiers: readonly PriceTier[
   return { id, origin, rates, tiers: [...tiers] };
 }
 
+/** What calls with a key that a request brought cost us, whatever they use: their owner pays. */
+export function broughtKeyPrice(): Price {
+  return priceOf('byok', Object.fromEntries(RATE_CLASSES.map((name) => [name, 0n])), []);
+}
+
 /** The price that the config gives; null where the catalogue is to give it. */
 export function configuredPrice(origin: string, pricing: PricingConfig): Price | null {
   return pricing.source === 'catalog' ? null : priceOf(origin, pricing.rates, pricing.tiers);

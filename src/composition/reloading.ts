@@ -76,7 +76,7 @@ export class Reloading {
   async #reload(trigger: ReloadTrigger): Promise<ReloadOutcome> {
     const { running, logger, foundation } = this.#parts;
     this.#refuseWhileStopping();
-    const reading = this.#read();
+    const reading = await this.#read();
     const config = reading.config;
     const errors = this.#errorsOf(reading);
     if (config === null || errors.length > 0) return this.#refuse(reading.fingerprint, errors, trigger);
@@ -146,9 +146,9 @@ export class Reloading {
     }
   }
 
-  #read(): ConfigReading {
+  async #read(): Promise<ConfigReading> {
     try {
-      return this.#parts.source.read();
+      return await this.#parts.source.read();
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       const { message } = error;

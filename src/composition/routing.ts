@@ -31,7 +31,7 @@ export function buildRouting(config: Config, parts: RoutingParts, sandboxUrl: st
   const { limiter, health, keyMemory, clock, random } = parts;
   const { policy } = config;
   const providers = buildProviders(config, {
-    findAdapter,
+    findAdapter: (type) => config.modules.get(type) ?? findAdapter(type),
     keyMemory,
     clock,
     random,

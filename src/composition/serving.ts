@@ -14,10 +14,12 @@ import { audioLength } from '../metering/audio-length.js';
 import { billingAnswer, parseRequestIds } from '../partner/billing.js';
 import { adapters } from '../providers/registry.js';
 import { costReports } from '../reports/cost-report.js';
+import { createBringing } from './brought-keys.js';
 import { findClient } from './clients.js';
 import { systemClock } from './clock.js';
 import { type Foundation, type Generation, providerStatus } from './generation.js';
 import type { InFlight } from './in-flight.js';
+import type { BuiltProvider } from './targets.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -69,6 +71,12 @@ function httpParts(generation: Generation, parts: ServingParts): HttpParts {
     router,
     pricer,
     explainer,
+    bring: createBringing({
+      providers: generation.providers.all,
+      clock: foundation.clock,
+      random: foundation.random,
+      backoff: config.policy.retry,
+    }),
     clientById: (id) => findClient(config, id),
     hasProvider: (id) => config.providers.some((provider) => provider.id === id),
     billing: (body, filter) => billingAnswer(reader, parseRequestIds(body), filter),
@@ -85,7 +93,7 @@ function httpParts(generation: Generation, parts: ServingParts): HttpParts {
     metrics,
     admin: {
       effectiveConfig: () => maskedConfig(config),
-      validateConfig: (text) => validation(text, env),
+      validateConfig: (text) => validation(text, env, config),
       providers: () => providerStatus(generation, foundation),
       budgets: () => generation.budgets.snapshot(),
       costReport: (query) => costReportAnswer({ reader, reports: costReports, query, now: systemClock.now() }),
@@ -109,13 +117,18 @@ function notReady(generation: Generation, { ledger }: Foundation, inFlight: InFl
   const reasons: string[] = [];
   if (inFlight.isDraining) reasons.push('the daemon is stopping');
   if (!ledger.isWritable()) reasons.push('the ledger cannot be written');
-  if (generation.providers.all.every(({ pool }) => pool.readyInMs() === null)) reasons.push('no provider is usable');
+  if (generation.providers.all.every(isUnusable)) reasons.push('no provider is usable');
   return reasons;
 }
 
-/** `POST /config/validate`: nothing is changed, and files that the text names are not read for it. */
-function validation(text: string, env: Env) {
-  const { problems } = parseConfigText({ text, env, readFile: () => 'not-read', knownTypes: adapters });
+function isUnusable({ config, pool }: BuiltProvider): boolean {
+  return pool.readyInMs() === null && (config.disabledReason !== null || !config.allowClientKeys);
+}
+
+/** `POST /config/validate`: nothing is changed, files that the text names are not read for it, and modules that are not in use are not loaded. */
+function validation(text: string, env: Env, running: Config) {
+  const modules = new Map([...running.modules].map(([type, adapter]) => [type, { kind: 'adapter', adapter } as const]));
+  const { problems } = parseConfigText({ text, env, readFile: () => 'not-read', knownTypes: adapters, modules });
   const listed = (severity: 'error' | 'warning') =>
     problems
       .filter((problem) => problem.severity === severity)

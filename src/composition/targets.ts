@@ -10,7 +10,7 @@ import { keyFingerprint } from '../keys/fingerprint.js';
 import type { KeyMemory } from '../keys/memory.js';
 import { createKeyPool, keylessKey } from '../keys/pool.js';
 import type { ProviderOffer } from '../routing/resolve.js';
-import { configuredPrice, priceOf } from './prices.js';
+import { broughtKeyPrice, configuredPrice, priceOf } from './prices.js';
 
 export interface TargetParts {
   findAdapter: (type: string) => ProviderAdapter | null;
@@ -55,8 +55,12 @@ export function buildProvider(config: ProviderConfig, position: number, parts: T
         : priceOf(`adapter:${adapter.id}`, adapter.defaultRates, []);
   const address = (adapter.inline === true ? parts.sandboxUrl : addressOf(config, adapter)) ?? '';
   const baseUrl = address.replace(/\/+$/, '');
+  const needsBroughtKey = keys.length === 0 && config.disabledReason === null;
   const build = (model: ModelConfig | string, index: number | null) =>
-    buildTarget({ config, adapter, baseUrl, pool, model, entryPrice, origin: modelOrigin(position, index) });
+    buildTarget({
+      ...{ config, adapter, baseUrl, pool, model, entryPrice, needsBroughtKey },
+      origin: modelOrigin(position, index),
+    });
   const named = config.models ?? [];
   const targets = named.map((model, index) => build(model, index));
   if (config.model !== null && !named.some((model) => model.id === config.model))
@@ -67,7 +71,11 @@ export function buildProvider(config: ProviderConfig, position: number, parts: T
     baseUrl,
     keys,
     pool,
-    prices: [entryPrice, ...targets.map((target) => target.price)].filter((price): price is Price => price !== null),
+    prices: [
+      entryPrice,
+      ...targets.map((target) => target.price),
+      config.allowClientKeys ? broughtKeyPrice() : null,
+    ].filter((price): price is Price => price !== null),
     offer: {
       id: config.id,
       targets,
@@ -128,9 +136,11 @@ interface TargetBuild {
   entryPrice: Price | null;
   origin: string;
   baseUrl: string;
+  needsBroughtKey: boolean;
 }
 
-function buildTarget({ config, adapter, pool, model: given, entryPrice, origin, baseUrl }: TargetBuild): Target {
+function buildTarget(parts: TargetBuild): Target {
+  const { config, adapter, pool, model: given, entryPrice, origin, baseUrl } = parts;
   const model = typeof given === 'string' ? null : given;
   const id = typeof given === 'string' ? given : given.id;
   const hasModelLimits =
@@ -160,6 +170,7 @@ function buildTarget({ config, adapter, pool, model: given, entryPrice, origin, 
     weight: config.weight,
     timeouts: config.timeouts,
     onDisconnect: config.onDisconnect,
+    ...(parts.needsBroughtKey ? { needsBroughtKey: true } : {}),
   };
 }
 

@@ -14,6 +14,7 @@ import type {
   StorageConfig,
 } from './config.js';
 import { findType, type KnownType } from './entry-checks.js';
+import { adaptersOf, type ProviderModules } from './provider-modules.js';
 import type { ConfigFile } from './schema.js';
 import type { AliasFile, ClientFile } from './schema-access.js';
 import type { PolicyFile } from './schema-policy.js';
@@ -26,6 +27,7 @@ const DEFAULT_LEDGER = './data/waybill.db';
 export interface BuildInput {
   file: ConfigFile;
   knownTypes: readonly KnownType[];
+  modules: ProviderModules | 'unread';
   /** Why entries take no part, by position. */
   disabled: ReadonlyMap<number, string>;
   /** The port that PORT names; null when it names none. */
@@ -33,7 +35,10 @@ export interface BuildInput {
 }
 
 /** The file, checked, as the program uses it. */
-export function buildConfig({ file, knownTypes, disabled, port }: BuildInput): { config: Config; findings: Finding[] } {
+export function buildConfig({ file, knownTypes, modules, disabled, port }: BuildInput): {
+  config: Config;
+  findings: Finding[];
+} {
   const findings: Finding[] = [];
   const clients = file.api_keys?.map((client, index) => buildClient(client, index, findings)) ?? null;
   const config: Config = {
@@ -43,6 +48,7 @@ export function buildConfig({ file, knownTypes, disabled, port }: BuildInput): {
     providers: file.llm_providers.map((entry, index) =>
       buildProvider(entry, findType(entry.type, knownTypes)?.id ?? entry.type, disabled.get(index) ?? null),
     ),
+    modules: adaptersOf(modules),
     clients,
     aliases: buildAliases(file.model_aliases),
     policy: buildPolicy(file.policy),

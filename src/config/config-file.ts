@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { UserError } from '../domain/errors.js';
 import type { Config, ConfigProblem } from './config.js';
 import type { KnownType } from './entry-checks.js';
-import { loadConfig, readTextFile } from './load.js';
+import { loadConfigAndModules, readTextFile } from './load.js';
+import type { LoadModule } from './provider-modules.js';
 import { type FileStamps, NO_REGULAR_FILE, stampNow } from './watch.js';
 import type { YamlPath } from './yaml-path.js';
 
@@ -10,6 +11,7 @@ export interface ConfigFileOptions {
   file: string;
   env: Readonly<Record<string, string | undefined>>;
   knownTypes: readonly KnownType[];
+  loadModule: LoadModule;
   /** What the command line says over the file. @throws UserError when the two do not go together */
   adjust?: (config: Config) => Config;
 }
@@ -36,14 +38,14 @@ export class ConfigFile {
     this.#options = options;
   }
 
-  /** What the last reading saw of the file and of every `${file:…}` in it: whoever watches compares with that. */
+  /** What the last reading saw of the file, of every `${file:…}` in it and of every module that it names: whoever watches compares with that. */
   get seen(): FileStamps {
     return this.#seen;
   }
 
   /** @throws UserError when the file cannot be read, or does not go with the command line */
-  read(): ConfigReading {
-    const { file, env, knownTypes, adjust = (config) => config } = this.#options;
+  async read(): Promise<ConfigReading> {
+    const { file, env, knownTypes, loadModule, adjust = (config) => config } = this.#options;
     const isAgain = this.#seen.size > 0;
     const seen = new Map<string, string>();
     const hash = createHash('sha256');
@@ -58,7 +60,7 @@ export class ConfigFile {
       return text;
     };
     try {
-      const { config, problems, lines } = loadConfig({ file, env, knownTypes, readFile });
+      const { config, problems, lines } = await loadConfigAndModules({ file, env, knownTypes, loadModule, readFile });
       return {
         config: config === null ? null : adjust(config),
         problems,

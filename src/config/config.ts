@@ -1,6 +1,7 @@
 import type { LimitSettings } from '../domain/limit.js';
 import type { NanoUsd } from '../domain/money.js';
 import type { PriceTier, Rates } from '../domain/pricing.js';
+import type { ProviderAdapter } from '../domain/provider.js';
 import type { TimeoutSettings } from '../domain/route.js';
 import type { Secret } from '../domain/secret.js';
 import type { JsonObject, Task } from '../domain/task.js';
@@ -14,6 +15,8 @@ export interface Config {
   logging: LoggingConfig;
   storage: StorageConfig;
   providers: ProviderConfig[];
+  /** Adapters of types that are not built in, by the `type` that names their module. */
+  modules: ReadonlyMap<string, ProviderAdapter>;
   /** Null: open mode, every caller is the client `open`; only when listening on loopback. */
   clients: ClientConfig[] | null;
   aliases: Record<string, AliasConfig>;

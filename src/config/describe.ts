@@ -14,6 +14,8 @@ export interface RoutingDescription {
     disabledReason: string | null;
     baseUrl: string | null;
     keys: number;
+    /** Whether requests may bring a key of their own. */
+    takesClientKeys: boolean;
     defaultModel: string | null;
     /** Whether any model may be asked of it as `id:model`. */
     anyModel: boolean;
@@ -47,7 +49,7 @@ export function describeRouting(config: Config): RoutingDescription {
 }
 
 function describeProvider(provider: ProviderConfig): RoutingDescription['providers'][number] {
-  const { id, type, disabledReason, baseUrl, keys, model, models, pricing } = provider;
+  const { id, type, disabledReason, baseUrl, keys, allowClientKeys, model, models, pricing } = provider;
   const listed = (models ?? []).map((offered) => ({
     id: offered.id,
     providerModel: offered.providerModel ?? offered.id,
@@ -61,6 +63,7 @@ function describeProvider(provider: ProviderConfig): RoutingDescription['provide
     disabledReason,
     baseUrl,
     keys: keys.length,
+    takesClientKeys: allowClientKeys,
     defaultModel: model,
     anyModel: models === null,
     models: isListed

@@ -1,5 +1,6 @@
-import { suggestion } from './nearest.js';
+import { nearest, suggestion } from './nearest.js';
 import { checkPrices } from './pricing.js';
+import { isModulePath, type ProviderModule, type ProviderModules } from './provider-modules.js';
 import { errorAt, type Finding, warningAt, type YamlPath } from './yaml-path.js';
 import { isMapping, type YamlMapping } from './yaml-source.js';
 
@@ -21,7 +22,11 @@ export interface EntryReport {
 }
 
 /** Checks each provider entry against its type. Reads the tree as it is, so that it works on a file with other mistakes. */
-export function checkEntries(tree: YamlMapping, knownTypes: readonly KnownType[]): EntryReport {
+export function checkEntries(
+  tree: YamlMapping,
+  knownTypes: readonly KnownType[],
+  modules: ProviderModules | 'unread',
+): EntryReport {
   const findings: Finding[] = [];
   const disabled = new Map<number, string>();
   const entries = Array.isArray(tree['llm_providers']) ? tree['llm_providers'] : [];
@@ -31,13 +36,16 @@ export function checkEntries(tree: YamlMapping, knownTypes: readonly KnownType[]
     findings.push(...priceFindings(entry, at), ...repeatedKeys(entry, at), ...headerNames(entry, at));
     const { type } = entry;
     if (typeof type !== 'string' || type.trim() === '') return;
-    const known = findType(type, knownTypes);
+    const loaded = modules === 'unread' ? undefined : modules.get(type);
+    const known = findType(type, knownTypes) ?? (loaded?.kind === 'adapter' ? loaded.adapter : undefined);
     if (known === undefined) {
-      findings.push(unknownType(type, [...at, 'type'], knownTypes));
+      const unknown = unknownType({ type, path: [...at, 'type'], knownTypes, loaded, areUnread: modules === 'unread' });
+      findings.push(...unknown.findings);
+      if (unknown.disabled !== null) disabled.set(index, unknown.disabled);
       return;
     }
     findings.push(...baseUrlFindings(entry, at, known));
-    if ((known.needsKey || wantsKeys(entry)) && !hasKey(entry)) {
+    if ((known.needsKey || wantsKeys(entry)) && !hasKey(entry) && !takesClientKeys(entry)) {
       disabled.set(index, 'no API key');
       findings.push(...noKeyFindings(entry, at));
     }
@@ -49,20 +57,41 @@ export function findType(type: string, knownTypes: readonly KnownType[]): KnownT
   return knownTypes.find((known) => known.id === type || known.aliases?.includes(type) === true);
 }
 
+/** Requests bring theirs; the schema says what is no flag. */
+function takesClientKeys(entry: YamlMapping): boolean {
+  return String(entry['allow_client_keys']).trim().toLowerCase() === 'true';
+}
+
 /** Keys were listed, so the entry is not meant to run without one, even where its type could. */
 function wantsKeys(entry: YamlMapping): boolean {
   return Array.isArray(entry['api_keys']) && entry['api_keys'].length > 0;
 }
 
-function unknownType(type: string, path: YamlPath, knownTypes: readonly KnownType[]): Finding {
-  if (/^\.{0,2}\//.test(type)) {
-    return errorAt(
-      path,
-      'not active yet: providers loaded from a file; use `openai_compatible` for a server with that API',
-    );
+interface UnknownType {
+  type: string;
+  path: YamlPath;
+  knownTypes: readonly KnownType[];
+  loaded: ProviderModule | undefined;
+  areUnread: boolean;
+}
+
+function unknownType({ type, path, knownTypes, loaded, areUnread }: UnknownType): {
+  findings: Finding[];
+  /** Why the entry takes no part; null where that is an error. */
+  disabled: string | null;
+} {
+  if (loaded?.kind === 'broken') {
+    return { findings: loaded.problems.map((problem) => errorAt(path, `\`${type}\`: ${problem}`)), disabled: null };
+  }
+  if (areUnread || (loaded === undefined && isModulePath(type))) {
+    const message = `the module \`${type}\` is not loaded here; \`waybill check\` loads and checks it`;
+    return { findings: [warningAt(path, message)], disabled: `its module ${type} was not loaded` };
   }
   const names = knownTypes.flatMap((known) => [known.id, ...(known.aliases ?? [])]);
-  return errorAt(path, `unknown type \`${type}\`${suggestion(type, names)}`);
+  const isSought = loaded?.kind === 'nothing' && nearest(type, names) === null;
+  const where = isSought ? ', and no package of this name is installed where the config file lies' : '';
+  const hint = isSought && loaded.hint !== null ? `; ${loaded.hint}` : suggestion(type, names);
+  return { findings: [errorAt(path, `unknown type \`${type}\`${where}${hint}`)], disabled: null };
 }
 
 function baseUrlFindings(entry: YamlMapping, at: YamlPath, known: KnownType): Finding[] {
@@ -109,13 +138,19 @@ function repeatedKeys(entry: YamlMapping, at: YamlPath): Finding[] {
   });
 }
 
+/** Headers that carry a key. Those of the entry are written over the adapter's. */
+const KEY_HEADERS = new Set(['authorization', 'api-key', 'x-api-key', 'x-goog-api-key']);
+
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 function headerNames(entry: YamlMapping, at: YamlPath): Finding[] {
   const names = isMapping(entry['headers']) ? Object.keys(entry['headers']) : [];
-  return names.flatMap((name) =>
-    HEADER_NAME.test(name) ? [] : [errorAt([...at, 'headers', name], 'a header name has no spaces and no `:`')],
-  );
+  return names.flatMap((name) => {
+    const path = [...at, 'headers', name];
+    if (!HEADER_NAME.test(name)) return [errorAt(path, 'a header name has no spaces and no `:`')];
+    if (!takesClientKeys(entry) || !KEY_HEADERS.has(name.toLowerCase())) return [];
+    return [warningAt(path, 'goes over a key that a request brings (`allow_client_keys`); put it into `api_keys`')];
+  });
 }
 
 function priceFindings(entry: YamlMapping, at: YamlPath): Finding[] {

@@ -1,8 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../domain/errors.js';
-import type { KnownType } from './entry-checks.js';
-import { type ParseResult, parseConfigText } from './parse.js';
+import { findType, type KnownType } from './entry-checks.js';
+import { checkDraft, draftConfig, type ParseResult, parseConfigText } from './parse.js';
+import { type LoadModule, loadModules } from './provider-modules.js';
+import { isMapping, type YamlMapping } from './yaml-source.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -20,13 +22,36 @@ export interface LoadResult extends ParseResult {
 }
 
 /**
- * Reads and checks a config file.
+ * Reads and checks a config file, without the modules that it names: for what asks nothing of providers.
  * @throws UserError when the file itself cannot be read
  */
 export function loadConfig(options: LoadOptions): LoadResult {
   const { file, knownTypes, env = process.env, readFile = readTextFile } = options;
   const sourceText = readSource(file, readFile);
-  return { ...parseConfigText({ text: sourceText, env, readFile, knownTypes }), sourceText };
+  return { ...parseConfigText({ text: sourceText, env, readFile, knownTypes, modules: 'unread' }), sourceText };
+}
+
+/**
+ * Reads and checks a config file, and loads the modules that it names as types of providers.
+ * @throws UserError when the file itself cannot be read
+ */
+export async function loadConfigAndModules(options: LoadOptions & { loadModule: LoadModule }): Promise<LoadResult> {
+  const { file, knownTypes, loadModule, env = process.env, readFile = readTextFile } = options;
+  const sourceText = readSource(file, readFile);
+  const draft = draftConfig({ text: sourceText, env, readFile });
+  if ('problems' in draft) return { ...draft, sourceText };
+  const types = moduleTypes(draft.adopted.tree, knownTypes);
+  const modules = await loadModules(types, loadModule, { folder: dirname(resolve(file)), readFile });
+  return { ...checkDraft(draft, { env, knownTypes, modules }), sourceText };
+}
+
+/** Each `type` of the file once that is not built in. */
+function moduleTypes(tree: YamlMapping, knownTypes: readonly KnownType[]): string[] {
+  const entries = Array.isArray(tree['llm_providers']) ? tree['llm_providers'] : [];
+  const types = entries.flatMap((entry) =>
+    isMapping(entry) && typeof entry['type'] === 'string' ? [entry['type']] : [],
+  );
+  return [...new Set(types)].filter((type) => type.trim() !== '' && findType(type, knownTypes) === undefined);
 }
 
 /** A text file, UTF-8. @throws the file system's error */

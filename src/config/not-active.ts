@@ -39,7 +39,6 @@ export const NOT_ACTIVE: readonly NotActive[] = [
   { path: ['llm_providers', '*', 'validate'], note: 'validation' },
   { path: ['llm_providers', '*', 'models', '*', 'validate'], note: 'validation' },
   { path: ['llm_providers', '*', 'staging_clients'], note: 'mappings in staging' },
-  { path: ['llm_providers', '*', 'allow_client_keys'], note: 'keys brought by a request' },
 ];
 
 /** A warning for each key of the list that the file sets. */

@@ -5,19 +5,22 @@ import { adoptCooLlm } from './coo-llm.js';
 import { checkEntries, type KnownType } from './entry-checks.js';
 import { toFindings } from './issues.js';
 import { notActiveYet } from './not-active.js';
+import type { ProviderModules } from './provider-modules.js';
 import { checkReferences, mappingAt } from './references.js';
 import { fileSchema } from './schema.js';
 import { checkStorage } from './storage-checks.js';
 import { type Surroundings, substitute } from './substitute.js';
 import { type ListenAddress, parseListen } from './units.js';
 import { errorAt, type Finding, formatPath, LineMap, type YamlPath } from './yaml-path.js';
-import { readYaml, type YamlMapping } from './yaml-source.js';
+import { readYaml, type YamlMapping, type YamlSource } from './yaml-source.js';
 
 export interface ParseOptions extends Surroundings {
   /** YAML, and so JSON too. */
   text: string;
-  /** The types of providers there are. */
+  /** The types of providers that are built in. */
   knownTypes: readonly KnownType[];
+  /** What became of types that are not; `unread`: nobody looked, and such an entry is left aside. Default: there are none. */
+  modules?: ProviderModules | 'unread';
   /** Epoch milliseconds; to tell which clients have expired. */
   now?: number;
 }
@@ -31,20 +34,39 @@ export interface ParseResult {
   lines: LineMap;
 }
 
-/** Checks a whole config file and builds the config. Never throws for what is in the text. */
-export function parseConfigText(options: ParseOptions): ParseResult {
-  const yaml = readYaml(options.text);
+/** A file that is YAML, its variables filled in. */
+export interface ConfigDraft {
+  source: YamlSource;
+  resolved: ReturnType<typeof substitute>;
+  adopted: ReturnType<typeof adoptCooLlm>;
+}
+
+/** Reads the text as far as it can be read without knowing what it is about; for what is no YAML the result. */
+export function draftConfig({ text, ...surroundings }: Surroundings & { text: string }): ConfigDraft | ParseResult {
+  const yaml = readYaml(text);
   if (!yaml.ok) {
     const problem = { severity: 'error', path: '', line: yaml.line, message: yaml.message } as const;
     return { config: null, problems: [problem], lines: new LineMap() };
   }
   const { source } = yaml;
+  const resolved = substitute(source, surroundings);
+  return { source, resolved, adopted: adoptCooLlm(resolved.tree) };
+}
+
+/** Checks a whole config file and builds the config. Never throws for what is in the text. */
+export function parseConfigText(options: ParseOptions): ParseResult {
+  const draft = draftConfig(options);
+  return 'problems' in draft ? draft : checkDraft(draft, options);
+}
+
+/** The same of a text that was read already. */
+export function checkDraft(draft: ConfigDraft, options: Omit<ParseOptions, 'text' | 'readFile'>): ParseResult {
+  const { source, resolved, adopted } = draft;
+  const { knownTypes, modules = new Map() } = options;
   const { lines } = source;
-  const resolved = substitute(source, options);
-  const adopted = adoptCooLlm(resolved.tree);
   const { tree } = adopted;
   const port = readPort(options.env);
-  const entries = checkEntries(tree, options.knownTypes);
+  const entries = checkEntries(tree, knownTypes, modules);
   const findings: Finding[] = [
     ...source.findings,
     ...sayDisabled(resolved.findings, entries.disabled, tree),
@@ -66,8 +88,8 @@ export function parseConfigText(options: ParseOptions): ParseResult {
   }
   findings.push(...checked.filter(({ path }) => !resolved.unresolved.some((other) => isPrefix(other, path))));
   if (!parsed.success || hasError(findings)) return { config: null, problems: toProblems(findings, lines), lines };
-  const { knownTypes } = options;
-  const built = buildConfig({ file: parsed.data, knownTypes, disabled: entries.disabled, port: port.value });
+  const { disabled } = entries;
+  const built = buildConfig({ file: parsed.data, knownTypes, modules, disabled, port: port.value });
   findings.push(...built.findings);
   return { config: hasError(findings) ? null : built.config, problems: toProblems(findings, lines), lines };
 }

@@ -157,7 +157,9 @@ export const providerSection = section({
   on_disconnect: choice(['abort', 'drain'])
     .prefault('abort')
     .describe('When the client leaves mid-stream: stop the call, or read it to its end to learn its cost.'),
-  allow_client_keys: flag().prefault(false).describe('A request may bring its own key.'),
+  allow_client_keys: flag()
+    .prefault(false)
+    .describe('A request may bring its own key, in the header x-waybill-provider-key.'),
   hub_url: httpUrl().optional().describe('huggingface: where models, tasks and tags are looked up.'),
   api_version: nonEmpty('a version').optional().describe('azure_openai: the API version.'),
   pricing_url: httpUrl().optional().describe('A feed of prices.'),

@@ -5,7 +5,10 @@ import { databaseUrl, duration, listenAddress, size } from './units.js';
 /** `server`, `logging` and `storage`. */
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'];
-const HEADERS = ['authorization', 'content-type', 'idempotency-key', 'x-waybill-tags', 'x-waybill-region'];
+const HEADERS = [
+  ...['authorization', 'content-type', 'idempotency-key'],
+  ...['x-waybill-tags', 'x-waybill-region', 'x-waybill-provider-key'],
+];
 const PORT_PATH = /^\/[\w./-]*$/;
 
 const cors = section({

@@ -1,6 +1,8 @@
 import type { RoutedRequest } from '../domain/dispatch.js';
+import { AdapterError } from '../domain/errors.js';
+import { ADAPTER_FAILED, type UpstreamFailure } from '../domain/failure.js';
 import type { StatedLimit } from '../domain/limit.js';
-import type { HeaderFields, TaskHelper, UpstreamTarget } from '../domain/provider.js';
+import type { HeaderFields, UpstreamTarget } from '../domain/provider.js';
 import type { Target } from '../domain/route.js';
 import type { UpstreamCall } from '../domain/upstream.js';
 import type { AttemptPlan, Prepared } from './attempt-plan.js';
@@ -36,11 +38,19 @@ export async function makeAttempt(
   const { target, request } = plan;
   const { helper, payload, route } = plan.prepared;
   const { client, clock } = parts;
-  const secrets = secretsOf(plan);
-  const headers = headersFor(plan, helper, payload.kind === 'json' ? 'application/json' : payload.contentType);
+  let secrets: readonly string[];
+  let headers: HeaderFields;
+  try {
+    secrets = secretsOf(plan);
+    headers = headersFor(plan);
+    if (target.adapter.sign !== undefined) headers = await signed(plan, headers, clock.now());
+  } catch (error) {
+    if (!(error instanceof AdapterError)) throw error;
+    return { reading: failed(unsendable(error.message), null, null), stated: [] };
+  }
   const call: UpstreamCall = {
     route,
-    headers: target.adapter.sign === undefined ? headers : await signed(plan, headers, clock.now()),
+    headers,
     payload,
     connectMs: target.timeouts.connectMs,
     firstByteMs: plan.firstByteMs,
@@ -59,10 +69,17 @@ export async function makeAttempt(
   return { reading: step, stated: result.response.stated };
 }
 
-function headersFor(plan: AttemptPlan, helper: TaskHelper, contentType: string): HeaderFields {
+/** An adapter could not say how to send. */
+function unsendable(message: string): UpstreamFailure {
+  const unknown = { status: null, param: null, type: null, retryAfterMs: null, loadingMs: null, shouldRetry: null };
+  return { kind: 'malformed', code: ADAPTER_FAILED, message, sent: false, ...unknown };
+}
+
+function headersFor(plan: AttemptPlan): HeaderFields {
   const { target, request, key } = plan;
+  const { helper, payload } = plan.prepared;
   const headers: HeaderFields = {
-    'content-type': contentType,
+    'content-type': payload.kind === 'json' ? 'application/json' : payload.contentType,
     accept: request.ask.stream ? 'text/event-stream' : 'application/json',
   };
   if (key.secret.reveal() !== '') addFields(headers, target.adapter.authenticate(key.secret));

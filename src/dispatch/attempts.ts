@@ -207,7 +207,8 @@ export class Attempts {
       await this.#shared.record.intend(call.plan, this.#shared.expectation.heldFor(target));
       isIntended = true;
       const { reading, stated } = await makeAttempt(call.plan, this.#shared.parts);
-      for (const limit of stated) limiter.observe(keyScope(lease.key), limit);
+      // Of a brought key nothing is kept, its limits neither.
+      if (target.isBrought !== true) for (const limit of stated) limiter.observe(keyScope(lease.key), limit);
       return { reading, call };
     } catch (error) {
       this.#shared.parts.health.abandonProbe(target.id);
@@ -222,7 +223,8 @@ export class Attempts {
     const { clock, policy, budgets } = this.#shared.parts;
     const { id } = this.#shared.request.client;
     try {
-      const hold = budgets.has(id) ? budgets.hold(id, this.#shared.expectation.heldFor(target) ?? 0n) : null;
+      const isOurs = target.isBrought !== true && budgets.has(id);
+      const hold = isOurs ? budgets.hold(id, this.#shared.expectation.heldFor(target) ?? 0n) : null;
       this.#made += 1;
       this.#usedKeys.add(lease.key.id);
       this.#origin = { provider: target.providerId, model: target.model, attempts: this.#made, limits: [] };
@@ -278,7 +280,8 @@ export class Attempts {
     health.record(target.id, { ok: true, firstByteMs: result.firstByteAt - sentAt });
     const origin = () => {
       const own = limiter.snapshot(this.#shared.request.client.limits);
-      return { ...this.#origin, limits: own.length > 0 ? own : limiter.snapshot(keyScope(key)) };
+      const isOwn = own.length > 0 || target.isBrought === true;
+      return { ...this.#origin, limits: isOwn ? own : limiter.snapshot(keyScope(key)) };
     };
     const delivery: Delivery = {
       call,

@@ -68,7 +68,9 @@ class CachedDispatcher implements Dispatcher {
   async dispatch(request: RoutedRequest): Promise<RoutedAnswer> {
     const wish = request.cacheControl?.toLowerCase() ?? '';
     if (!CACHED_TASKS.has(request.ask.task)) return this.#direct.dispatch(request);
-    if (/\bno-store\b/.test(wish)) return marked(await this.#direct.dispatch(request), 'bypass');
+    // What was answered by somebody's own key is theirs, and not kept for the next.
+    if (/\bno-store\b/.test(wish) || request.brought !== undefined)
+      return marked(await this.#direct.dispatch(request), 'bypass');
     const key = keyOf(request);
     const isFresh = /\bno-cache\b|\bmax-age\s*=\s*0\b/.test(wish);
     if (isFresh) return this.#send(request, { key, flight: null, mark: 'bypass' });

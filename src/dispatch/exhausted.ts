@@ -9,6 +9,8 @@ export interface FailedAttempt {
 
 export interface Exhaustion {
   failed: readonly FailedAttempt[];
+  /** The provider that was asked with a key of the request's own, where no other could be; otherwise null. */
+  broughtFor: string | null;
   /** True when no target has a key left that is not disabled. */
   allKeysDisabled: boolean;
   /** True when a key is left alone after a 429. */
@@ -18,7 +20,13 @@ export interface Exhaustion {
 }
 
 /** What the client is told when nothing is left to try. */
-export function exhaustedError({ failed, allKeysDisabled, someKeyCooling, retryAfterMs }: Exhaustion): WaybillError {
+export function exhaustedError({
+  failed,
+  broughtFor,
+  allKeysDisabled,
+  someKeyCooling,
+  retryAfterMs,
+}: Exhaustion): WaybillError {
   const last = failed.at(-1)?.failure ?? null;
   const said = last === null ? '' : ` The last one said: ${last.message}`;
   if (last?.kind === 'status' && failed.every(({ verdict }) => verdict.action === 'fall-back')) {
@@ -26,7 +34,10 @@ export function exhaustedError({ failed, allKeysDisabled, someKeyCooling, retryA
   }
   if (allKeysDisabled) {
     return new WaybillError('upstream_credentials_exhausted', {
-      message: `Every provider key for this model was refused or is out of credit.${said}`,
+      message:
+        broughtFor === null
+          ? `Every provider key for this model was refused or is out of credit.${said}`
+          : `The key that this request brought for \`${broughtFor}\` was refused or is out of credit.${said}`,
       shouldRetry: false,
     });
   }

@@ -71,6 +71,7 @@ export class Expectation {
    * The worst case in nano-USD; null when the price does not say. Exactly counted where a budget has to be kept.
    */
   heldFor(target: Target): NanoUsd | null {
+    if (target.isBrought === true) return 0n;
     const input = this.#hasBudget ? this.#preciseInput(target) : (this.#precise.get(target.id) ?? this.roughInput);
     const { ask } = this.#request;
     if (!isTokenTask(ask.task)) {
@@ -86,7 +87,7 @@ export class Expectation {
   bounded(target: Target): UpstreamTarget {
     const { upstream } = target;
     const isBounded = this.outputBound !== null || upstream.maxOutputTokens !== null;
-    if (!this.#hasBudget || !this.#writes || isBounded) return upstream;
+    if (!this.#hasBudget || !this.#writes || isBounded || target.isBrought === true) return upstream;
     // The provider bounds each choice by itself.
     const each = Math.floor(this.#outputOf(target) / choiceCount(this.#request.ask));
     return { ...upstream, maxOutputTokens: Math.max(1, each) };
@@ -109,7 +110,8 @@ export class Expectation {
     if (!this.#writes) return 0;
     const bound = mostOutput(this.#request.ask, target.upstream.maxOutputTokens);
     if (bound !== null) return bound;
-    return this.#hasBudget ? this.#affordableOutput(target) : this.#usualOutput(target);
+    const isKept = this.#hasBudget && target.isBrought !== true;
+    return isKept ? this.#affordableOutput(target) : this.#usualOutput(target);
   }
 
   /** What the target's model writes on average, as far as that is known. */

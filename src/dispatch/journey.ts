@@ -69,6 +69,7 @@ export class Journey {
       region: request.region,
       inputTokens: this.#expectation.roughInput,
       outputTokens: this.#expectation.outputBound,
+      brought: request.brought,
     });
     this.#record.decided(plan);
     if (this.#parts.policy.unpriced === 'allow' && !this.#parts.budgets.has(request.client.id)) return plan;
@@ -186,6 +187,9 @@ export class Journey {
     const known = waits.filter((wait): wait is number => wait !== null && wait > 0);
     return exhaustedError({
       failed: this.#attempts.failed,
+      broughtFor: plan.candidates.every(({ target }) => target.isBrought === true)
+        ? (this.#request.brought?.providerId ?? null)
+        : null,
       allKeysDisabled: waits.every((wait) => wait === null),
       someKeyCooling: plan.candidates.some(({ target }) => (target.keys.readyInMs() ?? 0) > 0),
       retryAfterMs: known.length === 0 ? null : Math.min(...known),

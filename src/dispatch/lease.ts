@@ -43,8 +43,9 @@ export async function leaseKey(ask: LeaseAsk): Promise<Lease | null> {
   return { key, reservation };
 }
 
-/** What a call with this key counts against: the key's own limits, and the model's. */
+/** What a call with this key counts against: the key's own limits, and the model's. A brought key has none here. */
 export function scopesOf(target: Target, key: ProviderKey): LimitScope[] {
+  if (target.isBrought === true) return [];
   return target.modelScope === null ? [keyScope(key)] : [keyScope(key), target.modelScope];
 }
 

@@ -1,5 +1,6 @@
 import type { AnswerBody } from './body.js';
 import type { Client } from './client.js';
+import type { BroughtKey } from './keys.js';
 import type { Lifeline } from './lifeline.js';
 import type { LimitSnapshot } from './limit.js';
 import type { NanoUsd } from './money.js';
@@ -21,6 +22,8 @@ export interface RoutedRequest {
   region: string | null;
   /** The request's own `Cache-Control`, as it came. */
   cacheControl?: string | undefined;
+  /** A key that it brought for one provider. */
+  brought?: BroughtKey | undefined;
   /** Ends when the client leaves or the daemon stops. */
   life: Lifeline;
 }

@@ -73,6 +73,14 @@ export class WaybillError extends Error {
   }
 }
 
+/** A function of an adapter failed that a module brought: the request may still go elsewhere. */
+export class AdapterError extends WaybillError {
+  constructor(message: string, options: { cause: unknown }) {
+    super('internal_error', { message, cause: options.cause });
+    this.name = 'AdapterError';
+  }
+}
+
 /**
  * A mistake of the person at the command line or in a file: printed as it is, without a stack, with exit code 2.
  */

@@ -13,6 +13,9 @@ export type FailureKind =
   /** An answer that is not what was asked: no JSON, wrong shape, cut before the first content. */
   | 'malformed';
 
+/** The code of an attempt that failed by its adapter, and not by its provider. */
+export const ADAPTER_FAILED = 'adapter_failed';
+
 export interface UpstreamFailure {
   kind: FailureKind;
   /** The provider's status, or the one its error stands for (an error inside a 200); null when there was no answer. */

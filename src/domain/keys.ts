@@ -1,5 +1,6 @@
 import type { Verdict } from './failure.js';
 import type { LimitSettings } from './limit.js';
+import type { Price } from './pricing.js';
 import type { Secret } from './secret.js';
 
 /** A provider key as the config gives it. */
@@ -33,4 +34,25 @@ export interface KeyPool {
   /** Milliseconds until a key may be used again; 0 when one is free now, null when every key is disabled. */
   readyInMs(): number | null;
   snapshot(): KeyState[];
+}
+
+/** A key that a request brought for one provider entry: its own calls there are made with it, and paid by its owner. */
+export interface BroughtKey {
+  providerId: string;
+  /** The brought key alone. What becomes of it is known to this request only. */
+  keys: KeyPool;
+  /** Nothing of it is ours to pay: every class at zero. */
+  price: Price;
+}
+
+const BROUGHT = ':byok';
+
+/** What rows, logs and metrics call a brought key: all of one entry alike, for none is kept. */
+export function broughtKeyId(providerId: string): string {
+  return `${providerId}${BROUGHT}`;
+}
+
+/** True for the name of a brought key; a fingerprint is hex. */
+export function isBroughtKeyId(keyId: string): boolean {
+  return keyId.endsWith(BROUGHT);
 }

@@ -148,6 +148,9 @@ export function ratesFor(price: Price, inputTokens: Count): Rates {
   return best === null ? price.rates : { ...price.rates, ...best.rates };
 }
 
+/** Whatever was used costs nothing beside it: no other class has a rate, or every one is zero. */
 function isPricedByRequestAlone(rates: Rates): boolean {
-  return rates.request !== undefined && RATE_CLASSES.every((name) => name === 'request' || rates[name] === undefined);
+  if (rates.request === undefined) return false;
+  const others = RATE_CLASSES.filter((name) => name !== 'request').map((name) => rates[name]);
+  return others.every((rate) => rate === undefined) || others.every((rate) => rate === 0n);
 }

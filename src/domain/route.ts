@@ -1,5 +1,5 @@
 import type { WaybillError } from './errors.js';
-import type { KeyPool } from './keys.js';
+import type { BroughtKey, KeyPool } from './keys.js';
 import type { LimitScope } from './limit.js';
 import type { Price } from './pricing.js';
 import type { ProviderAdapter, UpstreamTarget } from './provider.js';
@@ -32,6 +32,16 @@ export interface Target {
   weight: number;
   timeouts: TimeoutSettings;
   onDisconnect: 'abort' | 'drain';
+  /** The entry has no key of its own, and serves requests that bring one. */
+  needsBroughtKey?: true;
+  /** As one request sees it that brought a key: no limits of ours, and its owner pays. */
+  isBrought?: true;
+}
+
+/** A target as the request sees it that brought a key for its provider. The same for any other. */
+export function withBroughtKey(target: Target, { providerId, keys, price }: BroughtKey): Target {
+  if (target.providerId !== providerId) return target;
+  return { ...target, keys, price, modelScope: null, isBrought: true };
 }
 
 /** What a strategy knows of a candidate. Null is not known. */
@@ -108,6 +118,8 @@ export interface RouteAsk {
   inputTokens: number;
   /** The request's own output bound; null when it gives none. */
   outputTokens: number | null;
+  /** A key that the request brought: the targets of its provider are asked with it, and before others. */
+  brought?: BroughtKey | undefined;
 }
 
 /** One model a client may use, for `/v1/models`. */

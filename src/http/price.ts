@@ -5,11 +5,12 @@ import type { JsonBody } from '../domain/task.js';
 import { parseJsonBody } from '../wire/json-text.js';
 import { OPENAI_ENDPOINTS, openAiEndpoint } from '../wire/openai-endpoint.js';
 import { readJsonBody } from './body.js';
+import type { BringingParts } from './brought-key.js';
 import type { HttpContext } from './context.js';
 import { type CallerParts, callerOf } from './local.js';
 import { routedRequest } from './routed.js';
 
-export interface PriceParts extends CallerParts {
+export interface PriceParts extends CallerParts, BringingParts {
   pricer: Pricer;
   bodyLimitBytes: number;
 }
@@ -18,12 +19,12 @@ export interface PriceParts extends CallerParts {
 export function priceRequest(parts: () => PriceParts) {
   return async (ctx: HttpContext): Promise<void> => {
     const current = parts();
-    const { pricer, bodyLimitBytes } = current;
+    const { pricer, bodyLimitBytes, bring } = current;
     const client = callerOf(ctx, current);
     const body = await readJsonBody(ctx.req, bodyLimitBytes);
     const { open, path } = endpointOf(body);
     const ask = open(innerRequest(body));
-    const request = routedRequest(ctx, { client, ask, endpoint: path, life: new Lifeline() });
+    const request = routedRequest(ctx, { client, ask, endpoint: path, life: new Lifeline(), bring });
     ctx.type = 'application/json';
     ctx.body = quotesToJson(pricer.quote(request));
   };

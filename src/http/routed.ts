@@ -4,6 +4,7 @@ import { WaybillError } from '../domain/errors.js';
 import type { Idempotency } from '../domain/idempotency.js';
 import type { Lifeline } from '../domain/lifeline.js';
 import type { TaskRequest } from '../domain/task.js';
+import { type BringingParts, broughtKey } from './brought-key.js';
 import type { HttpContext } from './context.js';
 import { dispatchOnce, idempotencyKey } from './idempotent.js';
 import { type CallerParts, callerOf } from './local.js';
@@ -16,7 +17,7 @@ const MAX_TAG_CHARACTERS = 128;
 const MAX_MODEL_CHARACTERS = 512;
 
 /** What the routed endpoints need; of the configuration that is current when the request arrives. */
-export interface RoutedParts extends CallerParts, OpeningParts {
+export interface RoutedParts extends CallerParts, OpeningParts, BringingParts {
   dispatcher: Dispatcher;
   idempotency: Idempotency;
   /** Requests under way, so that a stop can wait for them and cut them. */
@@ -51,7 +52,7 @@ export function routedEndpoint(open: OpenRequest, endpoint: string, parts: () =>
       const client = callerOf(ctx, current);
       const key = idempotencyKey(ctx);
       const { ask, model } = await open(ctx, current);
-      const request = routedRequest(ctx, { client, ask, model, endpoint, life });
+      const request = routedRequest(ctx, { client, ask, model, endpoint, life, bring: current.bring });
       const way = key === null ? dispatcher : dispatchOnce(ctx, key, { dispatcher, idempotency });
       if (ask.stream) await replyStreaming(ctx, way, request);
       else replyWithBody(ctx, await wholeAnswer(way, request));
@@ -83,7 +84,13 @@ async function replyStreaming(ctx: HttpContext, dispatcher: Dispatcher, request:
 /** @throws WaybillError invalid_request for headers that cannot be read */
 export function routedRequest(
   ctx: HttpContext,
-  parts: { client: Client; ask: TaskRequest; model?: string | undefined; endpoint: string; life: Lifeline },
+  parts: BringingParts & {
+    client: Client;
+    ask: TaskRequest;
+    model?: string | undefined;
+    endpoint: string;
+    life: Lifeline;
+  },
 ): RoutedRequest {
   const { client, ask, endpoint, life } = parts;
   const region = ctx.req.headers['x-waybill-region'];
@@ -104,6 +111,7 @@ export function routedRequest(
     tags: tagsOf(ctx, client),
     region: typeof region === 'string' && region !== '' ? region : null,
     cacheControl: ctx.req.headers['cache-control'],
+    brought: broughtKey(ctx, parts),
     life,
   };
 }

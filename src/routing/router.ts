@@ -1,4 +1,4 @@
-import { WaybillError } from '../domain/errors.js';
+import type { WaybillError } from '../domain/errors.js';
 import type { Random } from '../domain/ports.js';
 import { costOf } from '../domain/pricing.js';
 import type {
@@ -13,7 +13,9 @@ import type {
   TargetHealth,
 } from '../domain/route.js';
 import { noCounts } from '../domain/usage.js';
+import { broughtFirst, whyWithoutKey, withOwnKey } from './brought-keys.js';
 import { Draws } from './draws.js';
+import { noneAlive, notAllowed, taskNotSupported } from './refusals.js';
 import type { Meaning, NameResolver, Preference, Resolution } from './resolve.js';
 import { whyNotAllowed } from './resolve.js';
 import {
@@ -128,14 +130,14 @@ export function createRouter(parts: RouterParts): Router {
     const resolution = parts.resolver.resolve(ask.model);
     if (resolution === null) throw parts.resolver.unknown(ask.model, ask.access);
     const excluded: Exclusion[] = [];
-    const allowed = permit(resolution, ask, excluded);
+    const allowed = withOwnKey(permit(resolution, ask, excluded), ask);
     if (allowed.meanings.length === 0 && allowed.fallbacks.length === 0)
       return refused(notAllowed(ask, excluded), excluded);
     const fit = allowed.meanings.filter(({ target }) => supports(target, ask, excluded));
     const fallbacks = allowed.fallbacks.filter((target) => supports(target, ask, excluded));
     if (fit.length === 0 && fallbacks.length === 0) return refused(taskNotSupported(ask), excluded);
     const alive = fit.filter(({ target }) => isAlive(target, excluded));
-    const ordered = order(alive, resolution.preference, ask, chance);
+    const ordered = broughtFirst(order(alive, resolution.preference, ask, chance), ask);
     for (const target of fallbacks) {
       if (isAlive(target, excluded)) ordered.push({ target, score: null, reason: 'fallback', signals: null });
     }
@@ -184,7 +186,7 @@ export function createRouter(parts: RouterParts): Router {
     const readyInMs = target.keys.readyInMs();
     const reason =
       readyInMs === null
-        ? 'every key is disabled'
+        ? whyWithoutKey(target)
         : parts.health.isOpen(target.id)
           ? `left alone for ${parts.health.retryInMs(target.id)} ms after repeated failures`
           : null;
@@ -298,33 +300,4 @@ function unique(candidates: readonly Candidate[]): Candidate[] {
 
 function refused(refusal: WaybillError, excluded: Exclusion[]): Draft {
   return { candidates: [], excluded, lastResorts: [], refusal, ordered: [], isByPolicy: false };
-}
-
-function notAllowed(ask: RouteAsk, excluded: readonly Exclusion[]): WaybillError {
-  return new WaybillError('model_not_allowed', {
-    message: `The model \`${ask.model}\` may not be used: ${excluded[0]?.reason ?? 'not allowed for this client'}.`,
-    param: 'model',
-  });
-}
-
-function taskNotSupported(ask: RouteAsk): WaybillError {
-  return new WaybillError('task_not_supported', {
-    message: `The model \`${ask.model}\` does not do ${ask.task}.`,
-    param: 'model',
-  });
-}
-
-function noneAlive(targets: readonly Target[], health: TargetHealth): WaybillError {
-  if (targets.every((target) => target.keys.readyInMs() === null)) {
-    return new WaybillError('upstream_credentials_exhausted', {
-      message: `Every key of ${[...new Set(targets.map((target) => target.providerId))].join(', ')} is missing, refused or out of credit.`,
-      shouldRetry: false,
-    });
-  }
-  // A target without a key comes back by a reload, not by waiting.
-  const waiting = targets.filter((target) => target.keys.readyInMs() !== null);
-  return new WaybillError('no_target_available', {
-    message: 'Every target of this model failed repeatedly and is left alone for a while.',
-    retryAfterMs: Math.min(...waiting.map((target) => health.retryInMs(target.id))),
-  });
 }

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkCommand } from '../../src/commands/check.js';
 import { schemaCommand } from '../../src/commands/schema.js';
 import type { KnownType } from '../../src/config/entry-checks.js';
+import { noModules } from '../support/no-modules.js';
 
 const KNOWN_TYPES: readonly KnownType[] = [
   {
@@ -23,14 +24,15 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-function run(text: string | null, options: { json?: boolean; env?: Record<string, string> } = {}) {
+async function run(text: string | null, options: { json?: boolean; env?: Record<string, string> } = {}) {
   const file = join(directory, 'config.yaml');
   if (text !== null) writeFileSync(file, text);
   const written = { out: '', err: '' };
-  const code = checkCommand({
+  const code = await checkCommand({
     file,
     json: options.json ?? false,
     knownTypes: KNOWN_TYPES,
+    loadModule: noModules,
     env: options.env ?? {},
     cwd: directory,
     out: { write: (chunk) => (written.out += chunk) },
@@ -55,8 +57,8 @@ model_aliases:
 `;
 
 describe('waybill check', () => {
-  it('prints who is reached by which name, for how much, and exits 0 with warnings alone', () => {
-    const { code, file, out, err } = run(GOOD);
+  it('prints who is reached by which name, for how much, and exits 0 with warnings alone', async () => {
+    const { code, file, out, err } = await run(GOOD);
     expect(code).toBe(0);
     expect(err).toBe('');
     expect(
@@ -82,8 +84,8 @@ ${file}: no errors, 1 warning
     expect(out).not.toContain('hf_secret');
   });
 
-  it('prints one line a problem and exits 1 with errors', () => {
-    const { code, file, out } = run('llm_providers:\n  - id: hf\n    tpye: huggingface\nfoo: 1\n');
+  it('prints one line a problem and exits 1 with errors', async () => {
+    const { code, file, out } = await run('llm_providers:\n  - id: hf\n    tpye: huggingface\nfoo: 1\n');
     expect(code).toBe(1);
     expect(out.split('\n')).toEqual([
       `${file}:2: llm_providers[0].type: missing; expected the type of the provider`,
@@ -94,38 +96,40 @@ ${file}: no errors, 1 warning
     ]);
   });
 
-  it('says in one line that a file is no YAML', () => {
-    const { code, file, out } = run('llm_providers: [\n');
+  it('says in one line that a file is no YAML', async () => {
+    const { code, file, out } = await run('llm_providers: [\n');
     expect(code).toBe(1);
     expect(out).toMatch(new RegExp(`^${file}:\\d: not valid YAML: .*\n${file}: 1 error, 0 warnings\n$`));
   });
 
-  it('lets a dead host be a warning', () => {
+  it('lets a dead host be a warning', async () => {
     const text =
       'llm_providers: [{ id: hf, type: huggingface, api_keys: [x], base_url: "https://api-inference.huggingface.co" }]\n';
-    const { code, out } = run(text);
+    const { code, out } = await run(text);
     expect(code).toBe(0);
     expect(out).toContain(':1: llm_providers[0].base_url: warning: this host answers 410 Gone');
   });
 
-  it('exits 2 for a file that cannot be read, without a stack', () => {
-    const { code, file, out, err } = run(null);
+  it('exits 2 for a file that cannot be read, without a stack', async () => {
+    const { code, file, out, err } = await run(null);
     expect({ code, out }).toEqual({ code: 2, out: '' });
     expect(err).toBe(`waybill: cannot read the config file ${file}: there is no such file\n`);
   });
 
-  it('looks for the file where the daemon does', () => {
+  it('looks for the file where the daemon does', async () => {
     const file = join(directory, 'named.yaml');
     writeFileSync(file, GOOD);
     let out = '';
     const env = { WAYBILL_CONFIG: file };
     const sink = { write: (chunk: string) => (out += chunk) };
-    expect(checkCommand({ knownTypes: KNOWN_TYPES, env, cwd: directory, out: sink, err: sink })).toBe(0);
+    expect(
+      await checkCommand({ knownTypes: KNOWN_TYPES, loadModule: noModules, env, cwd: directory, out: sink, err: sink }),
+    ).toBe(0);
     expect(out).toContain(`${file}: no errors`);
   });
 
-  it('gives the same as JSON', () => {
-    const good = JSON.parse(run(GOOD, { json: true, env: { NOPE: 'sk' } }).out);
+  it('gives the same as JSON', async () => {
+    const good = JSON.parse((await run(GOOD, { json: true, env: { NOPE: 'sk' } })).out);
     expect(good).toMatchObject({
       valid: true,
       errors: [],
@@ -141,7 +145,7 @@ ${file}: no errors, 1 warning
         ],
       },
     });
-    const bad = run('llm_providers: []\n', { json: true });
+    const bad = await run('llm_providers: []\n', { json: true });
     expect(bad.code).toBe(1);
     expect(JSON.parse(bad.out)).toMatchObject({
       valid: false,
@@ -152,7 +156,7 @@ ${file}: no errors, 1 warning
 });
 
 describe('waybill schema', () => {
-  it('prints the JSON Schema', () => {
+  it('prints the JSON Schema', async () => {
     let out = '';
     expect(schemaCommand({ out: { write: (chunk) => (out += chunk) } })).toBe(0);
     expect(JSON.parse(out)).toMatchObject({ type: 'object', required: ['llm_providers'] });

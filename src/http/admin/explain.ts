@@ -4,10 +4,11 @@ import { type Explainer, explanationToJson } from '../../domain/explanation.js';
 import { Lifeline } from '../../domain/lifeline.js';
 import { openUnsent } from '../../wire/openai-endpoint.js';
 import { readJsonBody } from '../body.js';
+import type { BringingParts } from '../brought-key.js';
 import type { HttpContext } from '../context.js';
 import { routedRequest } from '../routed.js';
 
-export interface ExplainParts {
+export interface ExplainParts extends BringingParts {
   explainer: Explainer;
   /** The client with this id; for null one that may use everything. Undefined when there is none. */
   clientById: (id: string | null) => Client | undefined;
@@ -27,7 +28,7 @@ export async function explainRequest(ctx: HttpContext, parts: ExplainParts): Pro
   const client = parts.clientById(id);
   if (client === undefined) throw unknown('client', `names no client: there is none with the id \`${id}\``);
   const { ask, path } = openUnsent(await readJsonBody(ctx.req, parts.bodyLimitBytes), given('endpoint'));
-  const request = routedRequest(ctx, { client, ask, endpoint: path, life: new Lifeline() });
+  const request = routedRequest(ctx, { client, ask, endpoint: path, life: new Lifeline(), bring: parts.bring });
   const region = given('region') ?? request.region;
   ctx.type = 'application/json';
   ctx.body = explanationToJson(parts.explainer.explain({ ...request, region }));

@@ -8,6 +8,8 @@ export interface ProviderStatus {
   type: string;
   /** Why the entry takes no part; null when it does. */
   disabledReason: string | null;
+  /** Whether requests may bring a key of their own. */
+  takesClientKeys: boolean;
   keys: Array<KeyState & { limits: LimitSnapshot[] }>;
   targets: Array<{
     model: string;
@@ -55,8 +57,10 @@ function providerObject(provider: ProviderStatus) {
 
 function statusOf(provider: ProviderStatus): 'ready' | 'disabled' | 'degraded' | 'cooling' {
   const usable = provider.keys.filter((key) => key.state === 'ready');
-  if (provider.disabledReason !== null || provider.keys.every((key) => key.state === 'disabled')) return 'disabled';
-  if (usable.length === 0) return 'cooling';
+  if (provider.disabledReason !== null) return 'disabled';
+  const isForOwnKeysOnly = provider.keys.length === 0 && provider.takesClientKeys;
+  if (!isForOwnKeysOnly && provider.keys.every((key) => key.state === 'disabled')) return 'disabled';
+  if (!isForOwnKeysOnly && usable.length === 0) return 'cooling';
   const isDegraded =
     usable.length < provider.keys.length || provider.targets.some((target) => target.state !== 'closed');
   return isDegraded ? 'degraded' : 'ready';

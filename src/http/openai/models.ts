@@ -54,7 +54,7 @@ function providerObject(target: Target, health: TargetHealth) {
   const measured = health.snapshot(target.id);
   return {
     provider: target.providerId,
-    status: target.keys.readyInMs() === null ? 'disabled' : measured.state === 'closed' ? 'live' : 'degraded',
+    status: isDisabled(target) ? 'disabled' : measured.state === 'closed' ? 'live' : 'degraded',
     context_length: target.contextWindow,
     pricing:
       target.price === null
@@ -66,6 +66,10 @@ function providerObject(target: Target, health: TargetHealth) {
     first_token_latency_ms: measured.firstByteMs === null ? null : Math.round(measured.firstByteMs),
     throughput: null,
   };
+}
+
+function isDisabled({ keys, needsBroughtKey }: Target): boolean {
+  return keys.readyInMs() === null && needsBroughtKey !== true;
 }
 
 /** USD per million tokens, for reading. */

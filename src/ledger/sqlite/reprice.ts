@@ -1,4 +1,5 @@
 import type { Database, Statement } from 'better-sqlite3';
+import { isBroughtKeyId } from '../../domain/keys.js';
 import type { PriceRecord, RepriceOrder, RepriceResult } from '../../domain/ledger.js';
 import type { NanoUsd } from '../../domain/money.js';
 import { costOf, type Price } from '../../domain/pricing.js';
@@ -127,6 +128,8 @@ export class Repricer {
       const fact = facts[index] as AttemptFact;
       if (providerModel !== null && row.provider_model !== providerModel) continue;
       if (this.#order.provider !== null && row.provider !== this.#order.provider) continue;
+      // Its owner paid, at whatever price.
+      if (row.key !== null && isBroughtKeyId(row.key)) continue;
       const cost = this.#newCost(row);
       if (cost === null || cost.nanoUsd === fact.cost) continue;
       adjusted[index] = { ...fact, cost: cost.nanoUsd, price: this.#order.price.id };

@@ -20,6 +20,7 @@ import { createLogger } from '../../../src/telemetry/logger.js';
 import { createMetrics } from '../../../src/telemetry/metrics.js';
 import { createSwappableLogger, type SwappableLogger } from '../../../src/telemetry/swappable-logger.js';
 import { settled } from '../../support/fake-clock.js';
+import { noModules } from '../../support/no-modules.js';
 
 /** The real parts of a daemon without its port: what swaps, what stays, what is said. */
 
@@ -53,8 +54,13 @@ async function build(config: Config, number: number): Promise<Serving> {
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'waybill-reloading-'));
   write({ llm_providers: [provider()] });
-  const source = new ConfigFile({ file: join(dir, 'config.yaml'), env: {}, knownTypes: adapters });
-  const first = source.read();
+  const source = new ConfigFile({
+    file: join(dir, 'config.yaml'),
+    env: {},
+    knownTypes: adapters,
+    loadModule: noModules,
+  });
+  const first = await source.read();
   const config = first.config as Config;
   logger = createSwappableLogger(await createLogger({ ...config.logging, destination: join(dir, 'log') }));
   const metrics = createMetrics({ process: false });

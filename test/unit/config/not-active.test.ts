@@ -18,7 +18,6 @@ llm_providers:
     pricing_url: https://prices.example.com
     validate: true
     staging_clients: [c]
-    allow_client_keys: true
     models: [{ id: m, pricing: catalog, validate: true }]
 `;
 

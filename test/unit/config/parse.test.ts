@@ -304,8 +304,10 @@ describe('types of providers', () => {
     ]);
   });
 
-  it('from a file of one’s own are refused for now', () => {
-    expect(problemsOf(withProvider('').replace('type: openai', 'type: ./mine.js'))[0]).toMatch(/not active yet/);
+  it('that are modules nobody loaded leave their entry aside', () => {
+    const { config, problems } = check(withProvider('').replace('type: openai', 'type: ./mine.js'));
+    expect(problems).toMatchObject([{ severity: 'warning', message: expect.stringContaining('is not loaded here') }]);
+    expect(config?.providers[0]?.disabledReason).toBe('its module ./mine.js was not loaded');
   });
 
   it('without a URL of their own need one, inline ones do not', () => {
@@ -414,5 +416,23 @@ describe('a value that contains itself', () => {
     const models = 'models: &models [{ id: m }]';
     const text = `llm_providers:\n  - { id: a, type: ollama, ${models} }\n  - { id: b, type: ollama, models: *models }\n`;
     expect(check(text).config?.providers.map(({ models: own }) => own?.map(({ id }) => id))).toEqual([['m'], ['m']]);
+  });
+});
+
+describe('entries that take keys which requests bring', () => {
+  const own = (rest: string) =>
+    check(`llm_providers: [{ id: own, type: openai, model: m, allow_client_keys: true${rest} }]`);
+
+  it('need none of their own', () => {
+    for (const rest of ['', ', api_keys: []']) {
+      const { config, problems } = own(rest);
+      expect(problems).toEqual([]);
+      expect(config?.providers[0]).toMatchObject({ disabledReason: null, keys: [], allowClientKeys: true });
+    }
+  });
+
+  it('are warned of a header that would go over those', () => {
+    const { problems } = own(', headers: { Authorization: Bearer x, X-Other: y }');
+    expect(problems).toMatchObject([{ severity: 'warning', path: 'llm_providers[0].headers.Authorization' }]);
   });
 });

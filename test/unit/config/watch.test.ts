@@ -14,6 +14,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigFile } from '../../../src/config/config-file.js';
 import { type FileStamps, stampNow, type Watch, watchFiles } from '../../../src/config/watch.js';
 import { UserError } from '../../../src/domain/errors.js';
+import { noModules } from '../../support/no-modules.js';
 import { KNOWN_TYPES } from './known-types.js';
 
 /** Real files, watched without a clock: the test says when each pause of the watcher ends. */
@@ -207,49 +208,49 @@ describe('a watched file', () => {
 
 describe('a config file', () => {
   const text = (key: string) => `llm_providers: [{ id: one, type: openai, api_keys: ["${key}"] }]\n`;
-  const open = (file: string) => new ConfigFile({ file, env: {}, knownTypes: KNOWN_TYPES });
+  const open = (file: string) => new ConfigFile({ file, env: {}, knownTypes: KNOWN_TYPES, loadModule: noModules });
 
-  it('is the same as long as it and the files that it names have the same content', () => {
+  it('is the same as long as it and the files that it names have the same content', async () => {
     const secret = write('secret', 'sk-1\n');
     const file = open(write('config.yaml', text(`\${file:${secret}}`)));
-    const first = file.read();
+    const first = await file.read();
     expect(first.config?.providers[0]?.keys[0]?.secret.reveal()).toBe('sk-1');
     expect([...file.seen.keys()]).toEqual([file.path, secret]);
     utimesSync(secret, 1, 1);
-    expect(file.read().fingerprint).toBe(first.fingerprint);
+    expect((await file.read()).fingerprint).toBe(first.fingerprint);
     writeFileSync(secret, 'sk-2\n');
-    const second = file.read();
+    const second = await file.read();
     expect(second.fingerprint).not.toBe(first.fingerprint);
     expect(second.config?.providers[0]?.keys[0]?.secret.reveal()).toBe('sk-2');
   });
 
-  it('that was written just now is looked at once more: a second write in the same tick would not show', () => {
+  it('that was written just now is looked at once more: a second write in the same tick would not show', async () => {
     const file = open(write('config.yaml', text('sk-1')));
-    file.read();
+    await file.read();
     expect(file.seen.get(file.path)).toMatch(/ fresh$/);
     utimesSync(file.path, 1, 1);
-    file.read();
+    await file.read();
     expect(file.seen.get(file.path)).not.toMatch(/fresh/);
   });
 
-  it('that is missing is still watched for', () => {
+  it('that is missing is still watched for', async () => {
     const file = open(join(dir, 'nowhere.yaml'));
-    expect(() => file.read()).toThrow(UserError);
+    await expect(file.read()).rejects.toThrow(UserError);
     expect(file.seen).toEqual(new Map([[file.path, 'missing']]));
   });
 
-  it('that is a pipe is read once: a second look would wait for ever', () => {
+  it('that is a pipe is read once: a second look would wait for ever', async () => {
     const file = open('/dev/null');
-    expect(file.read().config).toBeNull();
-    expect(() => file.read()).toThrow(/cannot read the config file \/dev\/null: it is no regular file/);
+    expect((await file.read()).config).toBeNull();
+    await expect(file.read()).rejects.toThrow(/cannot read the config file \/dev\/null: it is no regular file/);
   });
 
-  it('goes with what the command line says, each time it is read', () => {
+  it('goes with what the command line says, each time it is read', async () => {
     const path = write('config.yaml', text('sk-1'));
     const file = new ConfigFile({
-      ...{ file: path, env: {}, knownTypes: KNOWN_TYPES },
+      ...{ file: path, env: {}, knownTypes: KNOWN_TYPES, loadModule: noModules },
       adjust: (config) => ({ ...config, server: { ...config.server, port: 1 } }),
     });
-    expect([file.read(), file.read()].map(({ config }) => config?.server.port)).toEqual([1, 1]);
+    expect([await file.read(), await file.read()].map(({ config }) => config?.server.port)).toEqual([1, 1]);
   });
 });

@@ -23,7 +23,14 @@ function errorAfter(failures: Array<Partial<UpstreamFailure>>, rest: Partial<Exh
     const failure = aFailure(given);
     return { failure, verdict: defaultVerdict(failure) };
   });
-  return exhaustedError({ failed, allKeysDisabled: false, someKeyCooling: false, retryAfterMs: null, ...rest });
+  return exhaustedError({
+    failed,
+    broughtFor: null,
+    allKeysDisabled: false,
+    someKeyCooling: false,
+    retryAfterMs: null,
+    ...rest,
+  });
 }
 
 const timeout = { kind: 'timeout', status: null } as const;

@@ -5,6 +5,7 @@ import {
   costOf,
   type Price,
   type PriceTier,
+  RATE_CLASSES,
   type RateClass,
   type Rates,
   ratesFor,
@@ -207,6 +208,13 @@ describe('a price that is not set', () => {
   it('is unknown too when nothing of the usage is known', () => {
     expect(nanoUsd({}, both)).toBe('no-usage');
     expect(nanoUsd({}, aPrice({ input: 1n, request: 1_000_000n }))).toBe('no-usage');
+  });
+
+  it('is nothing, and known, where every class is free', () => {
+    const free = Object.fromEntries(RATE_CLASSES.map((name) => [name, 0n]));
+    expect(nanoUsd({}, aPrice(free))).toBe(0n);
+    expect(nanoUsd({ images: 3, input: 7 }, aPrice(free))).toBe(0n);
+    expect(nanoUsd({}, aPrice({ input: 0n, request: 0n }))).toBe('no-usage');
   });
 });
 

@@ -187,4 +187,10 @@ describe('repricing', () => {
     expect(found).toHaveLength(1);
     expect(found[0]).toMatch(expected);
   });
+
+  it('leaves calls alone that were made with a key which the request brought', async () => {
+    await ledger.write(intentOf('own', { request: { model: 'own-model' }, attempt: { key: 'p:byok' } }));
+    await ledger.write(settlementOf('own', { attempt: { costNanoUsd: 0n, components: [] } }));
+    expect(await reprice({ model: 'own-model' })).toMatchObject({ looked: 0, adjusted: 0 });
+  });
 });

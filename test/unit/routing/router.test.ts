@@ -227,3 +227,37 @@ describe('a refusal', () => {
     expect(refusal('m')).toMatchObject({ code: 'no_target_available', retryAfterMs: 5_000 });
   });
 });
+
+describe('a key that the request brought', () => {
+  const brought = { providerId: 'b', keys: aPool(), price: { id: 'free', origin: 'byok', rates: {}, tiers: [] } };
+  const ownOnly = (id: string) => aTarget(id, { keys: aPool(null), needsBroughtKey: true });
+
+  it('puts the targets of its provider first, with that key, and leaves the others as they are', () => {
+    const { router, order } = aRouter(three());
+    expect(order('m', { brought })).toEqual(['b:m', 'a:m', 'c:m']);
+    const [first, second] = router.plan(anAsk('m', { brought })).candidates.map(({ target }) => target);
+    expect(first).toMatchObject({ isBrought: true, keys: brought.keys, price: brought.price, modelScope: null });
+    expect(second?.isBrought).toBeUndefined();
+  });
+
+  it('opens a target whose own keys are all disabled, or that has none', () => {
+    for (const target of [aTarget('b:m', { keys: aPool(null) }), ownOnly('b:m')]) {
+      expect(aRouter([target]).order('m', { brought })).toEqual(['b:m']);
+    }
+  });
+
+  it('is asked for where nothing else can answer', () => {
+    const { refusal } = aRouter([ownOnly('b:m'), ownOnly('c:m')]);
+    expect(refusal('m')).toMatchObject({ code: 'invalid_request', param: 'x-waybill-provider-key' });
+    const { router } = aRouter([aTarget('a:m'), ownOnly('b:m')]);
+    expect(router.plan(anAsk('m')).excluded).toEqual([
+      { provider: 'b', model: 'm', reason: 'it takes only keys that requests bring' },
+    ]);
+  });
+
+  it('leaves a fallback a fallback', () => {
+    const targets = [{ model: 'a:m', weight: 1 }];
+    const { order } = aRouter(three(), { aliases: [['nick', { targets, fallback: ['b:m'] }]] });
+    expect(order('nick', { brought })).toEqual(['a:m', 'b:m']);
+  });
+});
