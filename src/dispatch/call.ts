@@ -1,5 +1,6 @@
 import type { BudgetHold } from '../domain/budget.js';
 import type { Reservation } from '../domain/limit.js';
+import type { NanoUsd } from '../domain/money.js';
 import { type Count, totalInput, totalOutput, totalTokens, type Usage } from '../domain/usage.js';
 import type { AttemptPlan } from './attempt-plan.js';
 import type { DispatchParts } from './parts.js';
@@ -81,6 +82,15 @@ export class Call {
     this.giveBack();
     this.#record.settled(this.plan, settled, message);
     return usage;
+  }
+
+  /** What the call costs if its answer tells nothing; null when unknown. Settles nothing. */
+  foreseenCost(): NanoUsd | null {
+    const { request, target, attempt, input } = this.plan;
+    const end = { kind: 'answered', status: 200, report: null, outputTexts: () => [] } as const;
+    const call = { request, target, attempt, firstByteAt: null, input };
+    const { cost } = settleCall(call, end, this.#parts.meter, this.#parts.clock.now());
+    return cost?.known === true ? cost.nanoUsd : null;
   }
 
   /** Output tokens a second, from sending to the end; undefined for an answer without any. */

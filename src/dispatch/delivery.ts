@@ -3,15 +3,15 @@ import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.
 import { WaybillError } from '../domain/errors.js';
 import type { UpstreamFailure } from '../domain/failure.js';
 import { ClientGoneError } from '../domain/lifeline.js';
-import type { TaskAnswer } from '../domain/provider.js';
+import type { HeaderFields, TaskAnswer } from '../domain/provider.js';
 import type { Usage } from '../domain/usage.js';
 import { usageChunk, withCost } from '../wire/openai-cost.js';
+import type { AnswerStream } from './answer-stream.js';
 import type { Call } from './call.js';
 import { abandonmentOf, toStreamError } from './endings.js';
 import type { DispatchParts } from './parts.js';
 import type { Reading } from './reading.js';
 import type { Record } from './record.js';
-import type { OpenStream } from './stream.js';
 
 /** What a successful call still has to do: give its answer to the client, settled before its end. */
 export interface Delivery {
@@ -53,23 +53,27 @@ function wholeBody({ body }: TaskAnswer): AnswerBody {
 /** A stream: passed along as it comes, its end written only when it is settled. */
 export function deliverStream(
   delivery: Delivery,
-  { stream, headers, firstByteAt }: Extract<Reading, { kind: 'stream' }>,
+  { stream, contentType, headers, firstByteAt }: Extract<Reading, { kind: 'stream' }>,
 ): RoutedAnswer {
   if (delivery.call.plan.target.onDisconnect === 'drain') delivery.call.plan.request.life.outliveClient();
-  return {
-    kind: 'stream',
-    origin: delivery.origin(),
-    headers,
-    pump: (sink) => new Pump(delivery, stream, firstByteAt).run(sink),
-  };
+  const origin = delivery.origin();
+  const pump = (sink: StreamSink) => new Pump(delivery, stream, firstByteAt).run(sink);
+  if (contentType === undefined) return { kind: 'stream', origin, headers, pump };
+  return { kind: 'stream', origin, headers: { ...headers, ...costHeader(delivery) }, contentType, pump };
+}
+
+/** What is charged by what went in is known before the answer has ended, and costs the same when it breaks off. */
+function costHeader({ call, record }: Delivery): HeaderFields {
+  const [before, own] = [record.costNanoUsd, call.foreseenCost()];
+  return { 'x-waybill-cost-nano-usd': before === null || own === null ? 'unknown' : String(before + own) };
 }
 
 class Pump {
   readonly #delivery: Delivery;
-  readonly #stream: OpenStream;
+  readonly #stream: AnswerStream;
   readonly #firstByteAt: number;
 
-  constructor(delivery: Delivery, stream: OpenStream, firstByteAt: number) {
+  constructor(delivery: Delivery, stream: AnswerStream, firstByteAt: number) {
     this.#delivery = delivery;
     this.#stream = stream;
     this.#firstByteAt = firstByteAt;
@@ -90,7 +94,7 @@ class Pump {
           ? { outcome: 'cancelled', status: 200, errorCode: 'client_gone' }
           : { outcome: 'ok', status: 200, errorCode: null },
       );
-      await sink.write(this.#end(usage));
+      if (this.#stream.reader !== null) await sink.write(this.#end(usage, this.#stream.reader));
     } catch (cause) {
       const ended = this.#stream.abort();
       await this.#cutShort(cause, sink);
@@ -101,9 +105,8 @@ class Pump {
   }
 
   /** The usage chunk for a client that asked, and the end mark. */
-  #end(usage: Usage | null): string {
+  #end(usage: Usage | null, reader: NonNullable<AnswerStream['reader']>): string {
     const { ask } = this.#delivery.call.plan.request;
-    const { reader } = this.#stream;
     if (!ask.includeUsage) return 'data: [DONE]\n\n';
     const charge = { task: ask.task, usage, costNanoUsd: this.#delivery.record.costNanoUsd };
     const data = usageChunk({ identity: reader.identity(), chunkText: reader.usageChunk(), charge });
@@ -119,7 +122,7 @@ class Pump {
     this.#settle({ kind: 'cut', outcome, status: 200, errorCode }, failure.message);
     await record.endQuietly({ outcome, status: 200, errorCode });
     const message = `The provider's stream broke off: ${failure.message}`;
-    await sink.write(errorEvent(new WaybillError('upstream_interrupted', { message })));
+    await this.#tell(new WaybillError('upstream_interrupted', { message }), sink);
   }
 
   /** Ended from our side: the client left, the daemon stops, the time is over, or the end could not be recorded. */
@@ -130,7 +133,13 @@ class Pump {
       this.#settle({ kind: 'cut', outcome, status: 200, errorCode });
       await record.endQuietly({ outcome, status: 200, errorCode });
     }
-    if (!(cause instanceof ClientGoneError)) await sink.write(errorEvent(toStreamError(cause)));
+    if (!(cause instanceof ClientGoneError)) await this.#tell(toStreamError(cause), sink);
+  }
+
+  /** An error has its event; a file has no place for one, and is broken off. */
+  async #tell(error: WaybillError, sink: StreamSink): Promise<void> {
+    if (this.#stream.reader === null) sink.cut?.();
+    else await sink.write(errorEvent(error));
   }
 
   #settle(
@@ -140,7 +149,7 @@ class Pump {
     message: string | null = null,
   ): Usage | null {
     const { reader } = this.#stream;
-    const seen = { report: reader.usage(), outputTexts: () => reader.outputTexts() };
+    const seen = { report: reader?.usage() ?? null, outputTexts: () => reader?.outputTexts() ?? [] };
     return this.#delivery.call.settle({ ...end, ...seen }, this.#firstByteAt, message);
   }
 }

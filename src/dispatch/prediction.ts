@@ -4,10 +4,10 @@ import type { StatedLimit } from '../domain/limit.js';
 import type { HeaderFields, NextStep, StreamReader, UpstreamRoute } from '../domain/provider.js';
 import { UpstreamBrokenError, type UpstreamCall } from '../domain/upstream.js';
 import { failureFromFault, malformed } from '../wire/fault.js';
+import type { StreamOwner } from './answer-stream.js';
 import type { AttemptPlan } from './attempt-plan.js';
 import type { DispatchParts } from './parts.js';
 import { failed, type Reading, readAll, readAnswer, type Step, withHint } from './reading.js';
-import type { StreamOwner } from './stream.js';
 import { TotalTimeoutError } from './total-deadline.js';
 
 /** A prediction that could not be asked for is asked for again so often in a row. */
@@ -141,7 +141,7 @@ export class Prediction implements StreamOwner {
         continue;
       }
       if (step.kind === 'stream' && next.stream === true) {
-        step.stream.belongTo(this);
+        step.stream.belongTo?.(this);
         return step;
       }
       // An answer, or the prediction's own failure: there is nothing left to cancel.

@@ -6,6 +6,7 @@ import { UpstreamBrokenError, type UpstreamResponse } from '../domain/upstream.j
 import type { UsageReport } from '../domain/usage.js';
 import { failureFromFault, malformed } from '../wire/fault.js';
 import { scrub } from '../wire/scrub.js';
+import { type AnswerStream, RelayedFile } from './answer-stream.js';
 import type { AttemptPlan } from './attempt-plan.js';
 import { OpenStream } from './stream.js';
 
@@ -16,7 +17,8 @@ const PASSED_HEADERS = new Set(['retry-after', 'retry-after-ms', 'x-should-retry
 
 export type Reading =
   | { kind: 'answer'; answer: TaskAnswer; headers: HeaderFields; status: number; firstByteAt: number }
-  | { kind: 'stream'; stream: OpenStream; headers: HeaderFields; firstByteAt: number }
+  /** `contentType`: of a file; absent for events. */
+  | { kind: 'stream'; stream: AnswerStream; contentType?: string; headers: HeaderFields; firstByteAt: number }
   | { kind: 'failed'; failure: UpstreamFailure; report: UsageReport | null; firstByteAt: number | null };
 
 type FailedReading = Extract<Reading, { kind: 'failed' }>;
@@ -36,15 +38,14 @@ export async function readAnswer(
   secrets: readonly string[],
   step?: NextStep,
 ): Promise<Step> {
-  const { target, request } = plan;
-  const { helper } = plan.prepared;
+  const { target } = plan;
   try {
-    if (request.ask.stream && helper.openStream !== undefined && !isJson(response)) {
-      const reader = helper.openStream(request.ask, plan.upstream, response.headers, step);
-      const stream = new OpenStream({ response, reader, secrets });
+    const opened = openAnswer(plan, response, secrets, step);
+    if (opened !== null) {
+      const { stream } = opened;
       const fault = await withDeadline(stream.untilContent(), plan.sentAt + plan.firstByteMs - firstByteAt, response);
-      if (fault !== null) return failed(withHint(fault, target), reader.usage(), firstByteAt);
-      return { kind: 'stream', stream, headers: passedHeaders(response, secrets), firstByteAt };
+      if (fault !== null) return failed(withHint(fault, target), stream.reader?.usage() ?? null, firstByteAt);
+      return { kind: 'stream', ...opened, headers: passedHeaders(response, secrets), firstByteAt };
     }
     return await readWhole(plan, response, firstByteAt, secrets, step);
   } catch (error) {
@@ -55,6 +56,23 @@ export async function readAnswer(
     }
     throw error;
   }
+}
+
+/** The answer as it comes; null for one that has to be read whole. */
+function openAnswer(
+  { request, upstream, prepared: { helper } }: AttemptPlan,
+  response: UpstreamResponse,
+  secrets: readonly string[],
+  step: NextStep | undefined,
+): { stream: AnswerStream; contentType?: string } | null {
+  const { ask } = request;
+  if (ask.stream && helper.openStream !== undefined && !isJson(response)) {
+    const reader = helper.openStream(ask, upstream, response.headers, step);
+    return { stream: new OpenStream({ response, reader, secrets }) };
+  }
+  if (ask.relay !== true || response.headers['content-encoding'] !== undefined) return null;
+  const contentType = helper.relays?.(response.headers) ?? null;
+  return contentType === null ? null : { stream: new RelayedFile({ response, secrets }), contentType };
 }
 
 /** @throws UpstreamBrokenError */

@@ -4,25 +4,15 @@ import type { SseEvent, StreamReader } from '../domain/provider.js';
 import { UpstreamBrokenError, type UpstreamResponse } from '../domain/upstream.js';
 import { failureFromFault, malformed } from '../wire/fault.js';
 import { createStreamDecoder, isUnreadable, type StreamDecoder } from '../wire/stream-decoder.js';
+import type { AnswerStream, StreamEnd, StreamOwner } from './answer-stream.js';
 
 const LF = 0x0a;
-
-/** How a stream ended at the provider's side. */
-export type StreamEnd = { kind: 'complete' } | { kind: 'broken'; failure: UpstreamFailure };
-
-/** What a stream is a part of: a prediction, which goes on when its stream is no longer read. */
-export interface StreamOwner {
-  /** The stream came to its good end: what it did not tell can be asked for. @throws the lifeline's reason when it ends */
-  completed(reader: StreamReader): Promise<void>;
-  /** Nobody reads the stream any more. Never rejects. */
-  cancel(): Promise<void>;
-}
 
 /**
  * One answering stream: read up to its first content before anything is given to the client, then passed along as it
  * comes. Everything but the end goes through here; the end is written by whoever settles.
  */
-export class OpenStream {
+export class OpenStream implements AnswerStream {
   readonly reader: StreamReader;
   readonly #response: UpstreamResponse;
   readonly #secrets: readonly string[];
@@ -43,7 +33,7 @@ export class OpenStream {
     this.#response = parts.response;
     this.reader = parts.reader;
     this.#secrets = parts.secrets;
-    this.#decoder = createStreamDecoder(parts.response.headers['content-type']);
+    this.#decoder = createStreamDecoder(parts.response.headers['content-type'], parts.reader.maxEventBytes);
     this.#events = parts.events ?? null;
   }
 

@@ -3,7 +3,7 @@ import type { NanoUsd } from '../domain/money.js';
 import { costOf, type Price, worstCaseOf } from '../domain/pricing.js';
 import type { TaskRequest } from '../domain/task.js';
 import { inPricedUnits, pricedBy, type Unit, unitOf } from '../domain/units.js';
-import { noCounts, type Usage, type UsageCounts, type UsageReport } from '../domain/usage.js';
+import { noCounts, totalTokens, type Usage, type UsageCounts, type UsageReport } from '../domain/usage.js';
 import { requestUnits } from '../wire/task-input.js';
 
 /**
@@ -36,11 +36,15 @@ export function measureInUnits(
   const reported = report?.counts ?? noCounts();
   const counts = { ...reported };
   if (unit !== null && counts[unit] === null) counts[unit] = requestUnits(ask)?.usual ?? null;
-  if (wantsTokens(call, unit)) {
+  // A stream that broke off before it told its tokens used those that went in, and the text that was seen, at least.
+  const isUntold = interrupted && isPricedByTokensAlone(price, unit) && totalTokens(reported) === null;
+  if (wantsTokens(call, unit) || isUntold) {
     const tokens = unit === null ? report : withoutUnit(report, unit);
     const { input, output } = meter.measure({ ...call, report: tokens }).counts;
     counts.input = input;
-    counts.output = output;
+    const texts = isUntold ? call.outputTexts() : [];
+    const isSeen = output === null && texts.length > 0;
+    counts.output = isSeen ? meter.countInput({ texts: [...texts], tokens: 0, messages: 0 }, call.subject) : output;
   } else if (report !== null && report.problems.length > 0) {
     // For the log alone: with an input there is nothing to count.
     meter.measure({ ...call, report: { ...report, counts: { ...reported, input: reported.input ?? 0 } } });
@@ -51,6 +55,11 @@ export function measureInUnits(
     return kept[key] !== null && reported[key] === null;
   });
   return { counts: kept, source: interrupted ? 'lower-bound' : isEstimated ? 'estimated' : 'reported' };
+}
+
+function isPricedByTokensAlone(price: Price | null, unit: Unit | null): boolean {
+  const by = pricedBy(price, unit);
+  return by.tokens && !by.unit;
 }
 
 function withoutUnit(report: UsageReport | null, unit: Unit): UsageReport | null {

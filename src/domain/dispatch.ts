@@ -37,10 +37,12 @@ export interface AnswerOrigin {
   limits: readonly LimitSnapshot[];
 }
 
-/** Where a stream's text goes: as text, or as the UTF-8 of whole events. */
+/** Where a stream goes: events as text or as the UTF-8 of whole ones, or the bytes of a file. */
 export interface StreamSink {
   /** Resolves when the client has taken enough for more to be sent; at once where it reads fast. */
   write(part: string | Buffer): Promise<void> | void;
+  /** Breaks off an answer that has no other way to say that it is not whole. */
+  cut?(): void;
 }
 
 export type RoutedAnswer =
@@ -57,7 +59,9 @@ export type RoutedAnswer =
       kind: 'stream';
       origin: AnswerOrigin;
       headers: Readonly<Record<string, string>>;
-      /** Writes the whole stream as SSE text, its end included. Never throws for what the provider did. */
+      /** Of a file whose bytes are passed on as they come; server-sent events where it is absent. */
+      contentType?: string;
+      /** Writes the whole stream, the end of its events included. Never throws for what the provider did. */
       pump(sink: StreamSink): Promise<void>;
     };
 

@@ -139,6 +139,8 @@ export interface SseEvent {
 
 /** Reads one stream. Pure: no I/O, no clock; one instance per attempt. */
 export interface StreamReader {
+  /** The largest event there may be, where the decoder's own bound is too small. */
+  maxEventBytes?: number;
   read(event: SseEvent): StreamStep;
   /**
    * True when a block of whole, plain events (`data: …`, a line feed, an empty line) may pass as it is, for nothing in it
@@ -175,6 +177,11 @@ export interface TaskHelper {
    * that answer says what to cancel.
    */
   predicts?: true;
+  /**
+   * The content type under which the answer's bytes reach the client as they come; null for an answer that has to be read
+   * first. Asked only where the request may be relayed. Absent: every answer is read first.
+   */
+  relays?(headers: HeaderFields): string | null;
 }
 
 /** Requests to make so that a provider lists its models, and a parser for each answer. Source of the catalogue. */

@@ -4,8 +4,11 @@ export const OPENAI_TASKS = [
   'completion',
   'embedding',
   'image',
+  'image-edit',
+  'image-variation',
   'speech',
   'transcription',
+  'audio-translation',
   'rerank',
   'moderation',
 ] as const;
@@ -84,6 +87,8 @@ export interface TaskRequest {
   task: Task;
   body: JsonBody;
   stream: boolean;
+  /** The answer is a file whose bytes may reach the client as they come. Absent: it is read whole first. */
+  relay?: boolean;
   /** True when the client asked for the usage chunk of a stream. */
   includeUsage: boolean;
   /** What came instead of JSON, or beside it; `body` then holds the fields that were read for routing. */

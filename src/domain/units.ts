@@ -7,11 +7,14 @@ export type Unit = 'images' | 'characters' | 'audioMs' | 'searchUnits';
 
 const UNIT_BY_TASK: { readonly [T in Task]?: Unit } = {
   image: 'images',
+  'image-edit': 'images',
+  'image-variation': 'images',
   'text-to-image': 'images',
   'image-to-image': 'images',
   speech: 'characters',
   'text-to-speech': 'characters',
   transcription: 'audioMs',
+  'audio-translation': 'audioMs',
   'automatic-speech-recognition': 'audioMs',
   'audio-classification': 'audioMs',
   rerank: 'searchUnits',

@@ -3,6 +3,7 @@ import { type OpenAiTask, openTaskRequest } from '../wire/openai-request.js';
 import { type JsonTask, openJsonTask } from '../wire/task-request.js';
 import { readJsonBody } from './body.js';
 import type { HttpContext } from './context.js';
+import { idempotencyKey } from './idempotent.js';
 
 /** What is needed to make a request of what a client sent. */
 export interface OpeningParts {
@@ -32,3 +33,9 @@ export function textRequest(task: OpenAiTask): OpenRequest {
 export function jsonRequest(task: JsonTask): OpenRequest {
   return async (ctx, { bodyLimitBytes }) => ({ ask: openJsonTask(task, await readJsonBody(ctx.req, bodyLimitBytes)) });
 }
+
+/** Speech reaches the client as it comes. One that may be asked for again by its key is read whole, to be kept. */
+export const openSpeech: OpenRequest = async (ctx, { bodyLimitBytes }) => {
+  const ask = openJsonTask('speech', await readJsonBody(ctx.req, bodyLimitBytes));
+  return { ask: { ...ask, relay: !ask.stream && idempotencyKey(ctx) === null } };
+};

@@ -46,7 +46,7 @@ function addLimitHeaders(headers: FlatHeaders, limits: readonly LimitSnapshot[])
   }
 }
 
-function addFields(headers: FlatHeaders, fields: Readonly<Record<string, string>>): void {
+export function addFields(headers: FlatHeaders, fields: Readonly<Record<string, string>>): void {
   for (const name in fields) headers.push(name, fields[name] as string);
 }
 
@@ -125,21 +125,7 @@ export class StreamReply implements StreamSink {
     if (this.#res.destroyed || this.#res.writableEnded) return;
     this.#start();
     this.#wroteAt = performance.now();
-    if (!this.#res.write(part)) return this.#drained();
-  }
-
-  async #drained(): Promise<void> {
-    if (this.#res.destroyed) return;
-    const gone = new AbortController();
-    const onClose = () => gone.abort();
-    this.#res.once('close', onClose);
-    try {
-      await once(this.#res, 'drain', { signal: gone.signal });
-    } catch {
-      // Closed instead: whoever writes next is told by the request's signal.
-    } finally {
-      this.#res.off('close', onClose);
-    }
+    if (!this.#res.write(part)) return drained(this.#res);
   }
 
   #start(): void {
@@ -167,6 +153,21 @@ export class StreamReply implements StreamSink {
   #end(): void {
     clearTimeout(this.#timer);
     if (this.#started && !this.#res.writableEnded) this.#res.end();
+  }
+}
+
+/** Resolves once the client has taken what was written, or has left. */
+export async function drained(res: ServerResponse): Promise<void> {
+  if (res.destroyed) return;
+  const gone = new AbortController();
+  const onClose = () => gone.abort();
+  res.once('close', onClose);
+  try {
+    await once(res, 'drain', { signal: gone.signal });
+  } catch {
+    // Closed instead: whoever writes next is told by the request's signal.
+  } finally {
+    res.off('close', onClose);
   }
 }
 

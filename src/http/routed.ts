@@ -1,5 +1,5 @@
 import type { Client } from '../domain/client.js';
-import type { Dispatcher, RoutedRequest } from '../domain/dispatch.js';
+import type { Dispatcher, RoutedAnswer, RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { Idempotency } from '../domain/idempotency.js';
 import type { Lifeline } from '../domain/lifeline.js';
@@ -9,6 +9,7 @@ import type { HttpContext } from './context.js';
 import { dispatchOnce, idempotencyKey } from './idempotent.js';
 import { type CallerParts, callerOf } from './local.js';
 import type { OpeningParts, OpenRequest } from './opened-request.js';
+import { RelayReply } from './relay-reply.js';
 import { replyWithBody, StreamReply } from './reply.js';
 
 const MAX_TAGS = 16;
@@ -55,7 +56,7 @@ export function routedEndpoint(open: OpenRequest, endpoint: string, parts: () =>
       const request = routedRequest(ctx, { client, ask, model, endpoint, life, bring: current.bring });
       const way = key === null ? dispatcher : dispatchOnce(ctx, key, { dispatcher, idempotency });
       if (ask.stream) await replyStreaming(ctx, way, request);
-      else replyWithBody(ctx, await wholeAnswer(way, request));
+      else await reply(ctx, await way.dispatch(request));
     } finally {
       isHandled = true;
       life.over();
@@ -64,10 +65,11 @@ export function routedEndpoint(open: OpenRequest, endpoint: string, parts: () =>
   };
 }
 
-async function wholeAnswer(dispatcher: Dispatcher, request: RoutedRequest) {
-  const answer = await dispatcher.dispatch(request);
-  if (answer.kind === 'body') return answer;
-  throw new Error('a stream came where a whole answer was asked for');
+/** An answer may turn out to come in parts: a file, or a transcription whose form asks for a stream at its end. */
+async function reply(ctx: HttpContext, answer: RoutedAnswer): Promise<void> {
+  if (answer.kind === 'body') replyWithBody(ctx, answer);
+  else if (answer.contentType !== undefined) await new RelayReply(ctx, answer.contentType).send(answer);
+  else await new StreamReply(ctx).send(answer);
 }
 
 async function replyStreaming(ctx: HttpContext, dispatcher: Dispatcher, request: RoutedRequest): Promise<void> {

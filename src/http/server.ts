@@ -12,17 +12,17 @@ import { type ProviderStatus, providersAnswer } from './admin/providers.js';
 import { answerReload, type ReloadOutcome } from './admin/reload.js';
 import { readBody } from './body.js';
 import type { HttpContext, RequestState } from './context.js';
+import { openImageEdit, openImageVariation, openTranscription, openTranslation } from './form-request.js';
 import { INFERENCE_PATH, openInference } from './inference.js';
 import { type CorsSettings, cors } from './middleware/cors.js';
 import { errorAnswers } from './middleware/errors.js';
 import { getModel, listModels, type ModelsParts } from './openai/models.js';
-import { jsonRequest, type OpenRequest, textRequest } from './opened-request.js';
+import { jsonRequest, type OpenRequest, openSpeech, textRequest } from './opened-request.js';
 import { live, metricsPage, type OpsParts, ready, unrouted } from './ops.js';
 import { billing, type PartnerParts } from './partner.js';
 import { type PriceParts, priceRequest } from './price.js';
 import { type RoutedParts, routedEndpoint } from './routed.js';
 import { beginRequest, shortWay } from './short-way.js';
-import { openTranscription } from './transcription.js';
 
 /** An answer that is data already. */
 export interface PlainAnswer {
@@ -68,8 +68,11 @@ const ROUTED_TASKS: ReadonlyArray<readonly [path: string, open: OpenRequest]> = 
   ['/embeddings', textRequest('embedding')],
   ['/completions', textRequest('completion')],
   ['/images/generations', jsonRequest('image')],
-  ['/audio/speech', jsonRequest('speech')],
+  ['/images/edits', openImageEdit],
+  ['/images/variations', openImageVariation],
+  ['/audio/speech', openSpeech],
   ['/audio/transcriptions', openTranscription],
+  ['/audio/translations', openTranslation],
   ['/rerank', jsonRequest('rerank')],
   ['/moderations', jsonRequest('moderation')],
 ];

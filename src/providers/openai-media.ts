@@ -9,71 +9,123 @@ import type {
 import type { JsonObject, Task, TaskRequest } from '../domain/task.js';
 import type { UsageReport } from '../domain/usage.js';
 import { formContentType, wholeForm, writeForm } from '../wire/form.js';
-import { isJsonType, isObject, passed, readJsonAnswer, readMedia, refused } from '../wire/plain-answer.js';
+import {
+  IMAGE_EDIT_EVENTS,
+  IMAGE_EVENTS,
+  type MediaEvents,
+  MediaStreamReader,
+  SPEECH_EVENTS,
+  TRANSCRIPT_EVENTS,
+} from '../wire/media-stream.js';
+import { fileType, isJsonType, isObject, passed, readJsonAnswer, readMedia, refused } from '../wire/plain-answer.js';
+import { refuse } from '../wire/task-request.js';
 import { reportedAudioMs, tokenUsage, usageWithUnit } from '../wire/task-usage.js';
 import { membersOf, namedPayload } from './json-payload.js';
 import { apiRoot } from './openai-compatible.js';
 
 /** The tasks of OpenAI's API beside text and vectors. */
-export const MEDIA_TASKS = ['image', 'speech', 'transcription', 'moderation'] as const satisfies readonly Task[];
+export const MEDIA_TASKS = [
+  ...(['image', 'image-edit', 'image-variation'] as const),
+  ...(['speech', 'transcription', 'audio-translation', 'moderation'] as const),
+] satisfies readonly Task[];
 
 export type MediaTask = (typeof MEDIA_TASKS)[number];
 
+/** What differs between providers that have these tasks. */
+export interface MediaSettings {
+  /** The path of a base URL that has none of its own. Default: `/v1`. */
+  defaultPath?: string;
+  /** The URL of one endpoint, where it is not the root and the endpoint's path. */
+  url?: (target: UpstreamTarget, path: string) => string;
+  /** Tasks that this provider streams as OpenAI does. Default: all that OpenAI streams. */
+  streams?: readonly MediaTask[];
+  /** The words of a stream's events, where they are not OpenAI's. */
+  events?: { readonly [T in MediaTask]?: MediaEvents };
+}
+
 /** A helper and the path of its task. */
-type MediaHelper = Omit<TaskHelper, 'makeRoute'> & { path: string };
+type MediaHelper = Omit<TaskHelper, 'makeRoute'> & { path: string; events?: MediaEvents };
 
 /** Formats of a transcription that are no JSON. */
 const TEXT_FORMATS = new Set(['text', 'srt', 'vtt']);
+const ANY_FILE = { accept: '*/*' };
 
 /** Images. Source: https://platform.openai.com/docs/api-reference/images/create */
-const image = jsonTask('/images/generations', (answer) =>
-  readList(answer, 'data', (read, images) => usageWithUnit(read, 'images', images)),
-);
+const image: MediaHelper = { ...jsonTask('/images/generations', readImages), events: IMAGE_EVENTS };
 
-/** Text to speech: a recording. Source: https://platform.openai.com/docs/api-reference/audio/createSpeech */
+/** Images made of images: a form, or JSON. Source: https://platform.openai.com/docs/api-reference/images/createEdit */
+const imageEdit: MediaHelper = {
+  path: '/images/edits',
+  preparePayload: (request, target) =>
+    request.carried === undefined ? namedPayload(membersOf(request, target), target) : formPayload(request, target),
+  getResponse: readImages,
+  events: IMAGE_EDIT_EVENTS,
+};
+
+/** A form. Source: https://platform.openai.com/docs/api-reference/images/createVariation */
+const imageVariation: MediaHelper = {
+  path: '/images/variations',
+  preparePayload: formPayload,
+  getResponse: readImages,
+};
+
+/**
+ * Text to speech: a recording, or events where `stream_format` is `sse`.
+ * Source: https://platform.openai.com/docs/api-reference/audio/createSpeech
+ */
 const speech: MediaHelper = {
   ...jsonTask('/audio/speech', (answer) => readMedia(answer, null)),
-  prepareHeaders: () => ({ accept: '*/*' }),
+  prepareHeaders: ({ stream }) => (stream ? {} : ANY_FILE),
+  relays: fileType,
+  events: SPEECH_EVENTS,
 };
 
-/** Speech to text: a form. Source: https://platform.openai.com/docs/api-reference/audio/createTranscription */
-const transcription: MediaHelper = {
-  path: '/audio/transcriptions',
-  prepareHeaders: () => ({ accept: '*/*' }),
+/** A form whose recording becomes text. */
+const listening: Omit<MediaHelper, 'path'> = {
+  prepareHeaders: () => ANY_FILE,
   preparePayload: formPayload,
-  getResponse(answer, request) {
-    const format = request.body.value['response_format'];
-    if (isJsonType(answer.headers['content-type']) || !TEXT_FORMATS.has(String(format))) {
-      const read = readJsonAnswer(answer);
-      if ('ok' in read) return read;
-      const { text, value } = read;
-      if (!isObject(value) || typeof value['text'] !== 'string') return refused('the provider’s answer has no text');
-      return passed(text, usageWithUnit({ text, value }, 'audioMs', reportedAudioMs(value)));
-    }
-    const contentType = answer.headers['content-type'] ?? 'text/plain; charset=utf-8';
-    if (answer.body.length === 0) return refused('the provider answered with nothing');
-    if (/^text\/html\b/i.test(contentType)) return refused('the provider answered with a web page');
-    return { ok: true, answer: { body: answer.body, contentType, usage: null, outputTexts: () => [] } };
-  },
+  getResponse: readTranscript,
 };
+
+/** Speech to text. Source: https://platform.openai.com/docs/api-reference/audio/createTranscription */
+const transcription: MediaHelper = {
+  ...listening,
+  path: '/audio/transcriptions',
+  events: TRANSCRIPT_EVENTS,
+};
+
+/** Speech of any language to English text. Source: https://platform.openai.com/docs/api-reference/audio/createTranslation */
+const translation: MediaHelper = { ...listening, path: '/audio/translations' };
 
 /** Free of charge at OpenAI, and without usage. Source: https://platform.openai.com/docs/api-reference/moderations */
 const moderation = jsonTask('/moderations', (answer) => readList(answer, 'results', tokenUsage));
 
 const HELPERS: Readonly<Record<MediaTask, MediaHelper>> = {
   image,
+  'image-edit': imageEdit,
+  'image-variation': imageVariation,
   speech,
   transcription,
+  'audio-translation': translation,
   moderation,
 };
 
 /** The helper of one of these tasks for a provider that speaks it as OpenAI does, below its own path. */
-export function openAiMediaHelper(task: MediaTask, { defaultPath = '/v1' }: { defaultPath?: string } = {}): TaskHelper {
-  const { path, ...helper } = HELPERS[task];
-  return {
-    ...helper,
-    makeRoute: (_request, target) => ({ method: 'POST', url: `${apiRoot(target.baseUrl, defaultPath)}${path}` }),
+export function openAiMediaHelper(task: MediaTask, settings: MediaSettings = {}): TaskHelper {
+  const { path, events: usual, ...rest } = HELPERS[task];
+  const { defaultPath = '/v1', url = (target) => `${apiRoot(target.baseUrl, defaultPath)}${path}`, streams } = settings;
+  const helper: TaskHelper = { ...rest, makeRoute: (_request, target) => ({ method: 'POST', url: url(target, path) }) };
+  const events = settings.events?.[task] ?? usual;
+  if (events === undefined) return helper;
+  if (streams === undefined || streams.includes(task)) {
+    return { ...helper, openStream: () => new MediaStreamReader(events) };
+  }
+  const preparePayload: TaskHelper['preparePayload'] = (request, target) => {
+    if (request.stream)
+      refuse(task === 'speech' ? 'stream_format' : 'stream', 'this provider answers whole; leave it out');
+    return rest.preparePayload(request, target);
   };
+  return { ...helper, preparePayload };
 }
 
 /** An adapter with more tasks than it had; its own helpers stay. */
@@ -81,8 +133,11 @@ export function withTasks(adapter: ProviderAdapter, tasks: ProviderAdapter['task
   return { ...adapter, tasks: { ...adapter.tasks, ...tasks, ...adapter.tasks } };
 }
 
-export function openAiMedia(tasks: readonly MediaTask[] = MEDIA_TASKS): ProviderAdapter['tasks'] {
-  return Object.fromEntries(tasks.map((task) => [task, openAiMediaHelper(task)]));
+export function openAiMedia(
+  tasks: readonly MediaTask[] = MEDIA_TASKS,
+  settings: MediaSettings = {},
+): ProviderAdapter['tasks'] {
+  return Object.fromEntries(tasks.map((task) => [task, openAiMediaHelper(task, settings)]));
 }
 
 function jsonTask(path: string, getResponse: (answer: UpstreamAnswer) => AnswerOutcome): MediaHelper {
@@ -91,6 +146,32 @@ function jsonTask(path: string, getResponse: (answer: UpstreamAnswer) => AnswerO
     preparePayload: (request, target) => namedPayload(membersOf(request, target), target),
     getResponse,
   };
+}
+
+/** A model that cannot stream takes no notice of being asked to: its text is the last event, and the only one. */
+function withEvents(outcome: AnswerOutcome, { text, usage, duration }: JsonObject): AnswerOutcome {
+  const data = JSON.stringify({ type: TRANSCRIPT_EVENTS.final, text, duration, usage });
+  return outcome.ok ? { ok: true, answer: { ...outcome.answer, events: [{ name: null, data }] } } : outcome;
+}
+
+function readImages(answer: UpstreamAnswer): AnswerOutcome {
+  return readList(answer, 'data', (read, images) => usageWithUnit(read, 'images', images));
+}
+
+function readTranscript(answer: UpstreamAnswer, request: TaskRequest): AnswerOutcome {
+  const format = request.body.value['response_format'];
+  if (isJsonType(answer.headers['content-type']) || !TEXT_FORMATS.has(String(format))) {
+    const read = readJsonAnswer(answer);
+    if ('ok' in read) return read;
+    const { text, value } = read;
+    if (!isObject(value) || typeof value['text'] !== 'string') return refused('the provider’s answer has no text');
+    const outcome = passed(text, usageWithUnit({ text, value }, 'audioMs', reportedAudioMs(value)));
+    return request.stream ? withEvents(outcome, value) : outcome;
+  }
+  const contentType = answer.headers['content-type'] ?? 'text/plain; charset=utf-8';
+  if (answer.body.length === 0) return refused('the provider answered with nothing');
+  if (/^text\/html\b/i.test(contentType)) return refused('the provider answered with a web page');
+  return { ok: true, answer: { body: answer.body, contentType, usage: null, outputTexts: () => [] } };
 }
 
 /** An answer whose substance is one list, which may not be empty. */
@@ -112,7 +193,7 @@ function readList(
 /** The client's form with the provider's name of the model, as bytes where it is whole, else passed along as it comes. */
 function formPayload(request: TaskRequest, target: UpstreamTarget): Payload {
   const { carried } = request;
-  if (carried?.kind !== 'form') throw new Error('a transcription without a form');
+  if (carried?.kind !== 'form') throw new Error(`${request.task} without a form`);
   const add = Object.entries(target.extraBody).map(
     ([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)] as const,
   );

@@ -13,6 +13,7 @@ export const OPENAI_ENDPOINTS: ReadonlyMap<string, OpenBody> = new Map<string, O
   ['completions', (body) => openTaskRequest('completion', body)],
   ['embeddings', (body) => openTaskRequest('embedding', body)],
   ['images/generations', (body) => openJsonTask('image', body)],
+  ['images/edits', (body) => openJsonTask('image-edit', body)],
   ['audio/speech', (body) => openJsonTask('speech', body)],
   ['rerank', (body) => openJsonTask('rerank', body)],
   ['moderations', (body) => openJsonTask('moderation', body)],

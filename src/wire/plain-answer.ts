@@ -1,4 +1,4 @@
-import type { AnswerOutcome, TaskAnswer, UpstreamAnswer } from '../domain/provider.js';
+import type { AnswerOutcome, HeaderFields, TaskAnswer, UpstreamAnswer } from '../domain/provider.js';
 import type { JsonObject } from '../domain/task.js';
 import type { UsageReport } from '../domain/usage.js';
 import { faultIn, malformed } from './fault.js';
@@ -44,6 +44,12 @@ export function readMedia(answer: UpstreamAnswer, usage: UsageReport | null): An
     return 'ok' in read ? read : refused('the provider answered with JSON where a file was asked for');
   }
   return { ok: true, answer: { body: answer.body, contentType, usage, outputTexts: noTexts } };
+}
+
+/** The content type of an answer that is a file by what its headers say; null for text, which may be an error. */
+export function fileType(headers: HeaderFields): string | null {
+  const contentType = headers['content-type'] ?? 'application/octet-stream';
+  return isText(contentType) ? null : contentType;
 }
 
 export function refused(message: string): Extract<AnswerOutcome, { ok: false }> {

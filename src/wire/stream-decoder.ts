@@ -12,9 +12,10 @@ export interface StreamDecoder {
 }
 
 /** The decoder a stream's content type asks for: AWS's binary framing, or else server-sent events. */
-export function createStreamDecoder(contentType: string | undefined): StreamDecoder {
+export function createStreamDecoder(contentType: string | undefined, maxEventBytes?: number): StreamDecoder {
   const isAmazons = contentType?.toLowerCase().startsWith('application/vnd.amazon.eventstream') === true;
-  return isAmazons ? new EventStreamDecoder() : new SseDecoder();
+  if (isAmazons) return new EventStreamDecoder();
+  return new SseDecoder(maxEventBytes === undefined ? {} : { maxEventBytes });
 }
 
 /** True for a stream that is broken, not for a mistake of ours. */

@@ -1,5 +1,5 @@
 import type { CountedInput } from '../domain/metering.js';
-import type { JsonObject, TaskRequest } from '../domain/task.js';
+import type { JsonObject, Task, TaskRequest } from '../domain/task.js';
 import { type Unit, unitOf } from '../domain/units.js';
 
 /**
@@ -16,6 +16,12 @@ const LEAST_BYTES_PER_SECOND = 1_000;
 const DOCUMENTS_PER_SEARCH_UNIT = 100;
 const TOKENS_PER_DOCUMENT = 500;
 const CHARACTERS_PER_TOKEN = 4;
+
+/** Tasks whose only text is a prompt. */
+const PROMPTED: ReadonlySet<Task> = new Set([
+  ...(['image', 'image-edit', 'image-variation'] as const),
+  ...(['transcription', 'audio-translation'] as const),
+]);
 
 /** Texts inside a payload are looked for so deep. */
 const MAX_DEPTH = 8;
@@ -53,9 +59,8 @@ export function requestUnits(request: TaskRequest): { unit: Unit; usual: number;
 }
 
 function textsOf({ task, body: { value } }: TaskRequest): string[] {
-  if (task === 'image') return strings(value['prompt']);
+  if (PROMPTED.has(task)) return strings(value['prompt']);
   if (task === 'speech') return strings([value['input'], value['instructions']]);
-  if (task === 'transcription') return strings(value['prompt']);
   if (task === 'moderation') return strings(value['input']);
   if (task === 'rerank') return documentTexts(value);
   return strings(value['inputs']);
@@ -68,7 +73,9 @@ function documentTexts({ documents }: JsonObject): string[] {
 function imageCount(value: JsonObject): number {
   const parameters = value['parameters'];
   const inner = typeof parameters === 'object' && parameters !== null ? (parameters as JsonObject) : {};
-  const n = value['n'] ?? inner['num_images_per_prompt'];
+  const given = value['n'] ?? inner['num_images_per_prompt'];
+  // A form's fields are texts.
+  const n = typeof given === 'string' && given !== '' ? Number(given) : given;
   return Number.isSafeInteger(n) && (n as number) > 0 ? (n as number) : 1;
 }
 

@@ -3,7 +3,7 @@ import type { JsonBody, JsonObject, TaskRequest } from '../domain/task.js';
 import { parseJsonBody } from './json-text.js';
 
 /** The tasks of OpenAI's API that are asked in JSON and are no text generation, and reranking. */
-export type JsonTask = 'image' | 'speech' | 'rerank' | 'moderation';
+export type JsonTask = 'image' | 'image-edit' | 'speech' | 'rerank' | 'moderation';
 
 /** What OpenAI takes where a moderation names no model: https://platform.openai.com/docs/api-reference/moderations */
 const DEFAULT_MODERATION_MODEL = 'omni-moderation-latest';
@@ -17,22 +17,36 @@ export function openJsonTask(task: JsonTask, given: JsonBody): TaskRequest {
   const { value } = body;
   if (typeof value['model'] !== 'string' || value['model'] === '') refuse('model', 'must be the name of a model');
   CHECKS[task](value);
-  refuseStream(value);
-  return { task, body, stream: false, includeUsage: false };
+  return { task, body, stream: STREAMS[task]?.(value) ?? refuseStream(value), includeUsage: false };
+}
+
+/** True where a stream is asked for, by the tasks that have one. */
+const STREAMS: { readonly [T in JsonTask]?: (value: JsonObject) => boolean } = {
+  image: readStream,
+  'image-edit': readStream,
+  speech(value) {
+    const { stream_format: format, stream } = value;
+    if (format === 'sse') return true;
+    if (stream === true) refuse('stream', 'speech comes as it is made; set `stream_format` to `sse` for events');
+    return false;
+  },
+};
+
+function readStream({ stream }: JsonObject): boolean {
+  if (stream === undefined || stream === null) return false;
+  if (typeof stream !== 'boolean') refuse('stream', 'must be true or false');
+  return stream;
 }
 
 const CHECKS: Readonly<Record<JsonTask, (value: JsonObject) => void>> = {
-  image(value) {
-    checkText('prompt', value['prompt']);
-    const { n } = value;
-    if (n !== undefined && n !== null && !(Number.isSafeInteger(n) && (n as number) >= 1)) {
-      refuse('n', 'must be a whole number from 1 on');
-    }
+  image: checkImage,
+  'image-edit'(value) {
+    checkImage(value);
+    const { images, image } = value;
+    const isThere = Array.isArray(images) ? images.length > 0 : typeof image === 'object' || typeof image === 'string';
+    if (!isThere || image === null) refuse('images', 'must be a list of images, e.g. `[{"image_url": "https://…"}]`');
   },
-  speech(value) {
-    checkText('input', value['input']);
-    if (value['stream_format'] === 'sse') refuse('stream_format', 'speech is answered as audio; leave it out');
-  },
+  speech: (value) => checkText('input', value['input']),
   rerank(value) {
     checkText('query', value['query']);
     const { documents, top_n: topN } = value;
@@ -55,10 +69,18 @@ const CHECKS: Readonly<Record<JsonTask, (value: JsonObject) => void>> = {
   },
 };
 
+function checkImage(value: JsonObject): void {
+  checkText('prompt', value['prompt']);
+  const { n } = value;
+  if (n !== undefined && n !== null && !(Number.isSafeInteger(n) && (n as number) >= 1)) {
+    refuse('n', 'must be a whole number from 1 on');
+  }
+}
+
 /** @throws WaybillError invalid_request for a request that wants a stream, which these tasks do not have here */
-export function refuseStream(value: JsonObject): void {
+export function refuseStream(value: JsonObject): false {
   const { stream } = value;
-  if (stream === undefined || stream === null || stream === false || stream === 'false' || stream === '') return;
+  if (stream === undefined || stream === null || stream === false || stream === 'false' || stream === '') return false;
   refuse('stream', 'this task is answered whole; leave it out or set it to false');
 }
 

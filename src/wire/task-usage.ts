@@ -29,12 +29,14 @@ export function usageWithUnit(
 }
 
 /**
- * Length of a transcribed recording as its answer tells it: `usage.seconds`, or `duration` in seconds, also as text.
- * Source: https://platform.openai.com/docs/api-reference/audio/json-object
+ * Length of a transcribed recording as its answer tells it: `usage.seconds`, Mistral's `usage.prompt_audio_seconds`, or
+ * `duration` in seconds, also as text.
+ * Sources: https://platform.openai.com/docs/api-reference/audio/json-object, https://docs.mistral.ai/api/endpoint/audio/transcriptions
  */
 export function reportedAudioMs(value: JsonObject): number | null {
   const { usage } = value;
-  const told = (isObject(usage) ? usage['seconds'] : undefined) ?? value['duration'];
+  const counted = isObject(usage) ? (usage['seconds'] ?? usage['prompt_audio_seconds']) : undefined;
+  const told = counted ?? value['duration'];
   const seconds = typeof told === 'string' && /^\d+(\.\d+)?$/.test(told) ? Number(told) : told;
   if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 0) return null;
   return Math.ceil(seconds * 1_000);

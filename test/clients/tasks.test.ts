@@ -11,9 +11,9 @@ let daemon: Daemon;
 let openai: OpenAI;
 
 const priced = {
-  'sandbox-image': { tasks: ['image'], pricing: { image_cost: '0.04' } },
+  'sandbox-image': { tasks: ['image', 'image-edit', 'image-variation'], pricing: { image_cost: '0.04' } },
   'sandbox-voice': { tasks: ['speech'], pricing: { character_cost: '0.000015' } },
-  'sandbox-ear': { tasks: ['transcription'], pricing: { audio_minute_cost: '0.006' } },
+  'sandbox-ear': { tasks: ['transcription', 'audio-translation'], pricing: { audio_minute_cost: '0.006' } },
   'sandbox-judge': { tasks: ['moderation'], pricing: { request_cost: '0.0001' } },
   'sandbox-ranker': { tasks: ['rerank'], pricing: { search_unit_cost: '0.002' } },
   'sandbox-chat': { tasks: ['chat'], pricing: { input_token_cost: '0.000001', output_token_cost: '0.000002' } },

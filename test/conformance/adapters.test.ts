@@ -8,7 +8,9 @@ import { bedrockChat, bedrockTools } from './fixtures/bedrock.js';
 import { cohereChat, cohereEmbedding, cohereTools } from './fixtures/cohere.js';
 import { replicateChat, replicateImages, replicateVersion } from './fixtures/replicate.js';
 import { geminiFixtures } from './gemini-fixtures.js';
-import { cohereRerank, nativeFixtures, openAiFixtures, teiFixtures, voyageRerank } from './unit-task-fixtures.js';
+import { nativeFixtures } from './native-fixtures.js';
+import { describeNoStream, describeUnitStream, openAiStreams, type UnitStreamFixture } from './unit-streams.js';
+import { cohereRerank, openAiFixtures, teiFixtures, voyageRerank } from './unit-task-fixtures.js';
 import { describeUnitTask, type UnitTaskFixture } from './unit-tasks.js';
 
 const USAGE =
@@ -203,17 +205,37 @@ const unitByAdapter: Record<string, Partial<Record<Task, UnitTaskFixture[]>>> = 
 function unitFixturesOf(adapter: ProviderAdapter, task: Task): UnitTaskFixture[] {
   const path = NATIVE_PATHS[adapter.id]?.(task);
   const native = path === undefined ? [] : nativeFixtures(task, path);
-  const fixtures = unitByAdapter[adapter.id]?.[task] ?? openAiFixtures[task] ?? native;
-  if (fixtures.length === 0) throw new Error(`${adapter.id} can do ${task}, and has no fixtures for it`);
+  const own = unitByAdapter[adapter.id]?.[task];
+  if (own !== undefined) return own;
+  const usual = openAiFixtures[task];
+  if (usual !== undefined) return usual.map((fixture) => ({ target: AT_V1, ...fixture }));
+  if (native.length === 0) throw new Error(`${adapter.id} can do ${task}, and has no fixtures for it`);
   const target = adapter.inline === true ? { target: { baseUrl: 'http://127.0.0.1:9' } } : {};
-  return fixtures.map((fixture) => ({ ...target, ...fixture }));
+  return native.map((fixture) => ({ ...target, ...fixture }));
+}
+
+/** Streams in other words than OpenAI's. */
+const streamsByAdapter: Record<string, { readonly [T in Task]?: UnitStreamFixture }> = {};
+
+function describeStreamOf(adapter: ProviderAdapter, task: Task): void {
+  const usual = openAiStreams[task];
+  const fixture = streamsByAdapter[adapter.id]?.[task] ?? usual;
+  const streams = adapter.tasks[task]?.openStream !== undefined;
+  if (fixture === undefined && streams) throw new Error(`${adapter.id} streams ${task}, and has no fixture for it`);
+  if (fixture === undefined) return;
+  const placed = { target: AT_V1, ...fixture };
+  if (streams) describeUnitStream(adapter, task, placed);
+  else describeNoStream(adapter, task, placed);
 }
 
 describe.each(adapters.map((adapter) => [adapter.id, adapter] as const))('adapter %s', (_id, adapter) => {
   describeAdapter(adapter);
   for (const task of Object.keys(adapter.tasks) as Task[]) {
     if (isTokenTask(task)) for (const fixture of fixturesOf(adapter, task)) describeTask(adapter, task, fixture);
-    else for (const fixture of unitFixturesOf(adapter, task)) describeUnitTask(adapter, task, fixture);
+    else {
+      for (const fixture of unitFixturesOf(adapter, task)) describeUnitTask(adapter, task, fixture);
+      describeStreamOf(adapter, task);
+    }
   }
 });
 

@@ -1,14 +1,14 @@
 import type { Task } from '../../src/domain/task.js';
 import type { UnitTaskFixture } from './unit-tasks.js';
 
-const JSON_TYPE = 'application/json';
-const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x00, 0xff, 0xfe, 0x0d, 0x0a]);
+export const JSON_TYPE = 'application/json';
+export const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x00, 0xff, 0xfe, 0x0d, 0x0a]);
 const FILE = { kind: 'file', name: 'file', filename: 'a "b".wav', contentType: 'audio/wav' } as const;
 
-const nothing = ['nothing', '', JSON_TYPE] as const;
-const html = ['a web page', '<html>busy</html>', 'text/html'] as const;
-const other = ['another shape', '{"hello":"world"}', JSON_TYPE] as const;
-const cut = (body: string) => ['JSON that is cut', body.slice(0, -2), JSON_TYPE] as const;
+export const nothing = ['nothing', '', JSON_TYPE] as const;
+export const html = ['a web page', '<html>busy</html>', 'text/html'] as const;
+export const other = ['another shape', '{"hello":"world"}', JSON_TYPE] as const;
+export const cut = (body: string) => ['JSON that is cut', body.slice(0, -2), JSON_TYPE] as const;
 
 const IMAGES =
   '{"created":1,"data":[{"b64_json":"AA=="},{"url":"https://x/y.png"}],"seed":14150443913665712001,"usage":{"total_tokens":110,"input_tokens":10,"output_tokens":100,"input_tokens_details":{"text_tokens":10,"image_tokens":0}}}';
@@ -58,10 +58,15 @@ const SENT_FORM = [
   '--the-boundary--\r\n',
 ].join('');
 
-const transcribed = (name: string, body: string, usage: UnitTaskFixture['answer']['usage']): UnitTaskFixture => ({
+const transcribed = (
+  name: string,
+  body: string,
+  usage: UnitTaskFixture['answer']['usage'],
+  path = '/v1/audio/transcriptions',
+): UnitTaskFixture => ({
   name,
   request: FORM,
-  sends: { path: '/v1/audio/transcriptions', form: SENT_FORM },
+  sends: { path, form: SENT_FORM },
   answer: { body, contentType: JSON_TYPE, usage },
   malformed: [nothing, html, other, cut(body), ['a text that is none', '{"text":null}', JSON_TYPE]],
 });
@@ -94,6 +99,37 @@ const transcription = [
   ),
   transcribed('a transcription that tells nothing', '{"text":""}', null),
   subtitles,
+];
+
+const TRANSLATIONS = '/v1/audio/translations';
+const translation = [
+  transcribed('a translation that tells nothing', '{"text":"Hi"}', null, TRANSLATIONS),
+  transcribed(
+    'a verbose translation',
+    '{"task":"translate","language":"english","duration":2.5,"text":"Hi","segments":[]}',
+    { audioMs: 2_500 },
+    TRANSLATIONS,
+  ),
+  { ...subtitles, name: 'a translation as subtitles', sends: { ...subtitles.sends, path: TRANSLATIONS } },
+];
+
+const imageForm = (name: string, path: string): UnitTaskFixture => ({
+  name,
+  request: FORM,
+  sends: { path, form: SENT_FORM },
+  answer: { body: IMAGES, contentType: JSON_TYPE, usage: { images: 2, input: 10, output: 100 } },
+  malformed: [nothing, html, other, cut(IMAGES), ['no image', '{"created":1,"data":[]}', JSON_TYPE]],
+});
+
+const EDIT = { prompt: 'a boat', images: [{ image_url: 'https://a.test/b.png' }], n: 2 };
+const imageEdit = [
+  imageForm('an edit of images in a form', '/v1/images/edits'),
+  {
+    ...image,
+    name: 'an edit of images at addresses',
+    request: { json: { model: 'asked-model', ...EDIT } },
+    sends: { path: '/v1/images/edits', json: { model: 'vendor/model-1', ...EDIT } },
+  },
 ];
 
 const RERANKED =
@@ -177,8 +213,11 @@ const moderation: UnitTaskFixture = {
 
 export const openAiFixtures: Partial<Record<Task, UnitTaskFixture[]>> = {
   image: [image, imageWithoutUsage],
+  'image-edit': imageEdit,
+  'image-variation': [imageForm('a variation of an image', '/v1/images/variations')],
   speech: [speech],
   transcription,
+  'audio-translation': translation,
   rerank: [rerank, rerankTooMany],
   moderation: [moderation],
 };
@@ -196,138 +235,3 @@ export const voyageRerank: UnitTaskFixture[] = [rerank, rerankTooMany].map((fixt
   ...fixture,
   sends: { path: '/v1/rerank', json: { ...named, top_k: topK, model: 'vendor/model-1' } },
 }));
-
-/** Each task's payload and answer as Hugging Face documents them, and an answer that is of another task. */
-const NATIVE: Partial<
-  Record<Task, { json?: object; bytes?: Buffer; answers: string[]; texts?: string[]; not: string[] }>
-> = {
-  'text-generation': {
-    json: { inputs: 'Once', parameters: { max_new_tokens: 3 } },
-    answers: ['[{"generated_text":" upon"}]', '{"generated_text":" upon"}'],
-    texts: [' upon'],
-    not: ['[]', '[{"summary_text":"x"}]'],
-  },
-  summarization: { json: { inputs: 'long' }, answers: ['[{"summary_text":"s"}]'], texts: ['s'], not: ['[]', '[{}]'] },
-  translation: {
-    json: { inputs: 'dog' },
-    answers: ['[{"translation_text":"chien"}]'],
-    texts: ['chien'],
-    not: ['[{}]'],
-  },
-  'image-to-text': { bytes: PNG, answers: ['[{"generated_text":"a dog"}]'], texts: ['a dog'], not: ['[]'] },
-  'image-text-to-text': { json: { inputs: 'x' }, answers: ['[{"generated_text":"a"}]'], texts: ['a'], not: ['[1]'] },
-  'feature-extraction': { json: { inputs: 'x' }, answers: ['[0.5,1]', '[[[0.1]]]'], not: ['[]', '["a"]'] },
-  'sentence-similarity': {
-    json: { inputs: { source_sentence: 'a', sentences: ['b', 'c'] } },
-    answers: ['[0.5,0.25]'],
-    not: ['[]', '[[0.5]]'],
-  },
-  'fill-mask': {
-    json: { inputs: 'a [MASK]' },
-    answers: ['[{"score":1,"token":5,"token_str":"b","sequence":"a b"}]', '[[{"score":1,"token_str":"b"}]]'],
-    not: ['[]', '[{"score":1}]'],
-  },
-  'text-classification': {
-    json: { inputs: 'a' },
-    answers: ['[[{"label":"P","score":0.9}]]', '[{"label":"P","score":0.9}]'],
-    not: ['[]', '[[]]', '[{"label":"P"}]'],
-  },
-  'token-classification': {
-    json: { inputs: 'A' },
-    answers: ['[]', '[{"entity_group":"PER","score":0.9,"word":"A","start":0,"end":1}]'],
-    not: ['[{"score":1}]', '{}'],
-  },
-  'zero-shot-classification': {
-    json: { inputs: 'a', parameters: { candidate_labels: ['x'] } },
-    answers: ['{"sequence":"a","labels":["x"],"scores":[1]}', '[{"label":"x","score":1}]'],
-    not: ['{"labels":["x"]}'],
-  },
-  'question-answering': {
-    json: { inputs: { question: 'q', context: 'c' } },
-    answers: ['{"score":1,"start":0,"end":1,"answer":"c"}'],
-    not: ['{"score":1}'],
-  },
-  'table-question-answering': {
-    json: { inputs: { query: 'q', table: { a: ['1'] } } },
-    answers: ['{"answer":"1","cells":["1"]}'],
-    not: ['{"cells":[]}'],
-  },
-  'image-classification': { bytes: PNG, answers: ['[{"label":"dog","score":0.9}]'], not: ['[]', '[{"label":"d"}]'] },
-  'image-segmentation': { bytes: PNG, answers: ['[{"label":"dog","mask":"AA=="}]'], not: ['[{"label":"dog"}]'] },
-  'object-detection': {
-    bytes: PNG,
-    answers: ['[]', '[{"label":"dog","score":0.9,"box":{"xmin":0}}]'],
-    not: ['[{"label":"dog","score":0.9}]'],
-  },
-  'audio-classification': { bytes: PNG, answers: ['[{"label":"dog","score":0.9}]'], not: ['[]'] },
-  'automatic-speech-recognition': {
-    bytes: PNG,
-    answers: ['{"text":"hi","chunks":[]}'],
-    not: ['{"text":1}', '[{"text":"hi"}]'],
-  },
-};
-
-const MEDIA: Partial<Record<Task, { type: string; images: number | null }>> = {
-  'text-to-image': { type: 'image/png', images: 1 },
-  'image-to-image': { type: 'image/jpeg', images: 1 },
-  'text-to-speech': { type: 'audio/flac', images: null },
-  'text-to-video': { type: 'video/mp4', images: null },
-};
-
-/** Fixtures of a Hugging Face task that is asked at `path`. */
-export function nativeFixtures(task: Task, path: string): UnitTaskFixture[] {
-  const media = MEDIA[task];
-  if (media !== undefined) {
-    return [
-      {
-        name: task,
-        request: { json: { inputs: 'a boat', parameters: { width: 8 } } },
-        sends: { path, json: { inputs: 'a boat', parameters: { width: 8 } } },
-        answer: { body: PNG, contentType: media.type, usage: media.images === null ? null : { images: media.images } },
-        malformed: [nothing, html, other, ['no bytes', '', media.type]],
-      },
-    ];
-  }
-  if (task === 'other') {
-    return [
-      {
-        name: 'a task that is not known',
-        request: { bytes: PNG, contentType: 'image/png' },
-        sends: { path, bytes: PNG },
-        answer: { body: PNG, contentType: 'application/x-depth', usage: null },
-        malformed: [nothing, ['JSON that is cut', '{"a":', JSON_TYPE]],
-      },
-      {
-        name: 'a task that is not known, in JSON',
-        request: { json: { inputs: 1 } },
-        sends: { path, json: { inputs: 1 } },
-        answer: { body: '{"depth":[1]}', contentType: JSON_TYPE, usage: null },
-        malformed: [nothing],
-      },
-    ];
-  }
-  if (task === 'text-generation') {
-    const body = '[{"generated_text":"a b","details":{"generated_tokens":2,"prefill":[{"id":1},{"id":2},{"id":3}]}}]';
-    const [fixture] = shapesOf(task, path) as [UnitTaskFixture];
-    const answer = { body, contentType: JSON_TYPE, usage: { input: 3, output: 2 }, texts: ['a b'] };
-    return [...shapesOf(task, path), { ...fixture, name: 'text-generation with details', answer }];
-  }
-  return shapesOf(task, path);
-}
-
-function shapesOf(task: Task, path: string): UnitTaskFixture[] {
-  const { json, bytes, answers, texts, not } = NATIVE[task] ?? { answers: [], not: [] };
-  return answers.map((body, index) => ({
-    name: `${task}, in shape ${index + 1}`,
-    request: json === undefined ? { bytes: bytes ?? PNG, contentType: 'image/png' } : { json },
-    sends: json === undefined ? { path, bytes: bytes ?? PNG } : { path, json },
-    answer: { body, contentType: JSON_TYPE, usage: null, ...(texts === undefined ? {} : { texts }) },
-    malformed: [
-      nothing,
-      html,
-      other,
-      cut(body),
-      ...not.map((wrong, at) => [`another task's answer (${at + 1})`, wrong, JSON_TYPE] as const),
-    ],
-  }));
-}

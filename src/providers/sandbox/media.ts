@@ -1,15 +1,22 @@
 import { lengthMs, writePng, writeWav } from './files.js';
+import { imageEvents, speechEvents, transcriptEvents, wantsEvents } from './media-stream.js';
 import { CREATED } from './openai.js';
 import type { Prompt } from './prompt.js';
 import { type Ask, errorReply, NO_TOKENS, type Reply, scriptedFailure, wholeReply } from './reply.js';
 import { countTokens, hashText, seededNumbers, writeText } from './writing.js';
 
-export type MediaTask = 'image' | 'speech' | 'transcription' | 'rerank' | 'moderation';
+export type MediaTask =
+  | ('image' | 'image-edit' | 'image-variation')
+  | ('speech' | 'transcription' | 'audio-translation')
+  | ('rerank' | 'moderation');
 
 const PATHS: Readonly<Record<string, MediaTask>> = {
   '/v1/images/generations': 'image',
+  '/v1/images/edits': 'image-edit',
+  '/v1/images/variations': 'image-variation',
   '/v1/audio/speech': 'speech',
   '/v1/audio/transcriptions': 'transcription',
+  '/v1/audio/translations': 'audio-translation',
   '/v1/rerank': 'rerank',
   '/v1/moderations': 'moderation',
 };
@@ -27,11 +34,17 @@ export function mediaTaskAt(path: string): MediaTask | null {
 /** What a request asks about; the name of the member that is wrong otherwise. */
 export function mediaPrompt(task: MediaTask, body: { [key: string]: unknown }, file?: Buffer): Prompt | string {
   switch (task) {
+    case 'image-edit':
+      if (file === undefined && body['images'] === undefined && body['image'] === undefined) return 'image';
+      return typeof body['prompt'] === 'string' ? { inputs: [body['prompt']], scripted: 0 } : 'prompt';
     case 'image':
       return typeof body['prompt'] === 'string' ? { inputs: [body['prompt']], scripted: 0 } : 'prompt';
+    case 'image-variation':
+      return file === undefined ? 'image' : { inputs: [''], scripted: 0 };
     case 'speech':
       return typeof body['input'] === 'string' ? { inputs: [body['input']], scripted: 0 } : 'input';
     case 'transcription':
+    case 'audio-translation':
       return file === undefined ? 'file' : { inputs: [String(body['prompt'] ?? '')], scripted: 0 };
     case 'rerank': {
       const { query, documents } = body;
@@ -52,14 +65,24 @@ export function answerMedia(ask: Ask, task: MediaTask, texts: readonly string[],
   const model = String(ask.body['model']);
   const failure = scriptedFailure(ask, model, 'openai');
   if (failure !== null) return failure;
-  if (ask.directives.errorInStream !== null) return wholeReply(FAILED, ask, { model, tokens: NO_TOKENS });
   const [text = ''] = texts;
+  if (wantsEvents(ask)) {
+    if (task === 'speech') return speechEvents(ask, model, text, text.length * MS_PER_CHARACTER);
+    if (task === 'transcription') return transcriptEvents(ask, model, transcribe(file, ask.directives.chunks), file);
+    if (task === 'image') return imageEvents(ask, model, text, 'image_generation');
+    if (task === 'image-edit') return imageEvents(ask, model, text, 'image_edit');
+  }
+  if (ask.directives.errorInStream !== null) return wholeReply(FAILED, ask, { model, tokens: NO_TOKENS });
   switch (task) {
     case 'image':
+    case 'image-edit':
       return imageReply(ask, model, text);
+    case 'image-variation':
+      return imageReply(ask, model, file.toString('latin1'));
     case 'speech':
       return fileReply(writeWav(hashText(text), text.length * MS_PER_CHARACTER), 'audio/wav', ask, model);
     case 'transcription':
+    case 'audio-translation':
       return transcriptionReply(ask, model, file);
     case 'rerank':
       return rerankReply(ask, model, texts);
@@ -96,11 +119,12 @@ const FAILED = {
 };
 
 function imageReply(ask: Ask, model: string, prompt: string): Reply {
-  const n = ask.body['n'] ?? 1;
-  if (!Number.isInteger(n) || (n as number) < 1 || (n as number) > 10) {
+  // A form's fields are texts.
+  const n = Number(ask.body['n'] ?? 1);
+  if (!Number.isInteger(n) || n < 1 || n > 10) {
     return errorReply(400, { message: "Invalid value for 'n'.", param: 'n' }, { model });
   }
-  const data = Array.from({ length: n as number }, (_, index) => ({
+  const data = Array.from({ length: n }, (_, index) => ({
     b64_json: writePng(hashText(prompt) + index).toString('base64'),
   }));
   return wholeReply({ created: CREATED, data }, ask, { model, tokens: NO_TOKENS });
