@@ -2,6 +2,7 @@ import type { UpstreamTarget } from '../domain/provider.js';
 import { encodeModel } from './model-path.js';
 import { openAiMaxTokensName } from './openai.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { openAiMedia, withTasks } from './openai-media.js';
 
 /**
  * Azure OpenAI. The provider model is the deployment's name. With `api_version` (and a base URL that does not end in
@@ -11,7 +12,7 @@ import { openAiCompatible } from './openai-compatible.js';
  * Sources: https://learn.microsoft.com/azure/ai-foundry/openai/reference,
  * https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle
  */
-export const azureOpenAi = openAiCompatible({
+const text = openAiCompatible({
   id: 'azure_openai',
   docs: 'https://learn.microsoft.com/azure/ai-foundry/openai/reference',
   url: azureUrl,
@@ -32,6 +33,12 @@ export const azureOpenAi = openAiCompatible({
     model: 'my-gpt-4o-deployment',
   },
 });
+
+/** With images, speech, transcription and translation. Source: https://learn.microsoft.com/azure/ai-foundry/openai/reference-preview */
+export const azureOpenAi = withTasks(
+  text,
+  openAiMedia(['image', 'image-edit', 'speech', 'transcription', 'audio-translation'], { url: azureUrl }),
+);
 
 function azureUrl(target: UpstreamTarget, path: string): string {
   const base = target.baseUrl.replace(/\/+$/, '');

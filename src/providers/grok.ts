@@ -1,6 +1,8 @@
 import type { UpstreamFailure, Verdict } from '../domain/failure.js';
 import { DISABLED_KEY_MS } from '../domain/failure.js';
+import { grokImages } from './grok-images.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { withTasks } from './openai-media.js';
 
 /**
  * xAI. Reasoning tokens are counted beside `completion_tokens`, and the cost is told in ticks
@@ -8,7 +10,7 @@ import { openAiCompatible } from './openai-compatible.js';
  * Reasoning models themselves refuse `presence_penalty`, `frequency_penalty` and `stop`.
  * Sources: https://docs.x.ai/docs/api-reference, https://docs.x.ai/docs/guides/reasoning
  */
-export const grok = openAiCompatible({
+const text = openAiCompatible({
   id: 'grok',
   aliases: ['xai'],
   docs: 'https://docs.x.ai/docs/api-reference',
@@ -18,6 +20,9 @@ export const grok = openAiCompatible({
   classify: classifyGrok,
   sample: { id: 'grok', type: 'grok', api_keys: [`\${XAI_API_KEY}`], model: 'grok-latest' },
 });
+
+/** With images and their edits. */
+export const grok = withTasks(text, grokImages);
 
 function classifyGrok({ status, message }: UpstreamFailure): Verdict | undefined {
   if (status === 400 && /incorrect api key/i.test(message)) {

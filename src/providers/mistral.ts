@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { arrayItems, editMembers, rewriteAt, scanMembers } from '../wire/json-text.js';
+import { type MediaEvents, TRANSCRIPT_EVENTS } from '../wire/media-stream.js';
 import type { Reshape } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { openAiMedia, withTasks } from './openai-media.js';
 import { developerAsSystem, NO_EFFECT } from './parameter-rules.js';
 
 /** The only ids of tool calls it takes. */
@@ -33,7 +35,7 @@ const partsAsText: Reshape = {
  * Sources: https://docs.mistral.ai/api/, https://docs.mistral.ai/inference/conversations/reasoning,
  * https://mistralai.github.io/mistral-common/usage/tools/
  */
-export const mistral = openAiCompatible({
+const text = openAiCompatible({
   id: 'mistral',
   docs: 'https://docs.mistral.ai/api/',
   baseUrl: 'https://api.mistral.ai/v1',
@@ -53,6 +55,35 @@ export const mistral = openAiCompatible({
   reshapes: [partsAsText],
   sample: { id: 'mistral', type: 'mistral', api_keys: [`\${MISTRAL_API_KEY}`], model: 'mistral-small-latest' },
 });
+
+/** Mistral's words for the events of a transcription. */
+const EVENT_TYPES: ReadonlyMap<unknown, string> = new Map([
+  ['transcription.text.delta', 'transcript.text.delta'],
+  ['transcription.segment', 'transcript.text.segment'],
+  ['transcription.done', 'transcript.text.done'],
+]);
+
+const transcriptEvents: MediaEvents = {
+  ...TRANSCRIPT_EVENTS,
+  spelled({ type: own, text: said, ...rest }) {
+    const type = EVENT_TYPES.get(own);
+    if (type === undefined) return null;
+    return { type, [type === 'transcript.text.delta' ? 'delta' : 'text']: said, ...rest };
+  },
+};
+
+/**
+ * With transcription, in JSON alone and without a prompt, and moderation. Usage tells the recording's length.
+ * Sources: https://docs.mistral.ai/studio/audio/speech-to-text/transcribe-files,
+ * https://docs.mistral.ai/api/endpoint/audio/transcriptions, https://docs.mistral.ai/api/endpoint/classifiers
+ */
+export const mistral = withTasks(
+  text,
+  openAiMedia(['transcription', 'moderation'], {
+    events: { transcription: transcriptEvents },
+    fields: { transcription: { refuse: ['prompt'], formats: ['json'] } },
+  }),
+);
 
 function readParts(content: string): { texts: string | null; thoughts: string | null } {
   let texts: string | null = null;

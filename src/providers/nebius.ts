@@ -1,12 +1,13 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { openAiMedia, withTasks } from './openai-media.js';
 import { developerAsSystem } from './parameter-rules.js';
 
 /**
  * Nebius Token Factory, which was AI Studio.
  * Source: https://docs.tokenfactory.nebius.com/api-reference/introduction
  */
-export const nebius = openAiCompatible({
+const text = openAiCompatible({
   id: 'nebius',
   docs: 'https://docs.tokenfactory.nebius.com/api-reference/introduction',
   baseUrl: 'https://api.tokenfactory.nebius.com/v1',
@@ -19,3 +20,6 @@ export const nebius = openAiCompatible({
     model: 'meta-llama/Llama-3.3-70B-Instruct',
   },
 });
+
+/** With images. Source: https://docs.tokenfactory.nebius.com/api-reference/introduction */
+export const nebius = withTasks(text, openAiMedia(['image'], { streams: [] }));

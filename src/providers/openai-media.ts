@@ -22,6 +22,7 @@ import { refuse } from '../wire/task-request.js';
 import { reportedAudioMs, tokenUsage, usageWithUnit } from '../wire/task-usage.js';
 import { membersOf, namedPayload } from './json-payload.js';
 import { apiRoot } from './openai-compatible.js';
+import { applyRules, type ParameterRules } from './parameter-rules.js';
 
 /** The tasks of OpenAI's API beside text and vectors. */
 export const MEDIA_TASKS = [
@@ -41,40 +42,43 @@ export interface MediaSettings {
   streams?: readonly MediaTask[];
   /** The words of a stream's events, where they are not OpenAI's. */
   events?: { readonly [T in MediaTask]?: MediaEvents };
+  /** Parameters in JSON that are taken in another way, or not at all. */
+  parameters?: { readonly [T in MediaTask]?: ParameterRules };
+  /** The same of a form's fields. */
+  fields?: { readonly [T in MediaTask]?: FieldRules };
+}
+
+/** What a provider does not take of a form. A field that comes behind the file, of a form passed along, is its own to refuse. */
+export interface FieldRules {
+  /** Fields it has not. */
+  refuse?: readonly string[];
+  /** The `response_format`s it has; where JSON is the only one, the field is left out. */
+  formats?: readonly string[];
 }
 
 /** A helper and the path of its task. */
-type MediaHelper = Omit<TaskHelper, 'makeRoute'> & { path: string; events?: MediaEvents };
+type MediaHelper = Omit<TaskHelper, 'makeRoute' | 'preparePayload'> & { path: string; events?: MediaEvents };
 
 /** Formats of a transcription that are no JSON. */
 const TEXT_FORMATS = new Set(['text', 'srt', 'vtt']);
 const ANY_FILE = { accept: '*/*' };
 
 /** Images. Source: https://platform.openai.com/docs/api-reference/images/create */
-const image: MediaHelper = { ...jsonTask('/images/generations', readImages), events: IMAGE_EVENTS };
+const image: MediaHelper = { path: '/images/generations', getResponse: readImages, events: IMAGE_EVENTS };
 
 /** Images made of images: a form, or JSON. Source: https://platform.openai.com/docs/api-reference/images/createEdit */
-const imageEdit: MediaHelper = {
-  path: '/images/edits',
-  preparePayload: (request, target) =>
-    request.carried === undefined ? namedPayload(membersOf(request, target), target) : formPayload(request, target),
-  getResponse: readImages,
-  events: IMAGE_EDIT_EVENTS,
-};
+const imageEdit: MediaHelper = { path: '/images/edits', getResponse: readImages, events: IMAGE_EDIT_EVENTS };
 
 /** A form. Source: https://platform.openai.com/docs/api-reference/images/createVariation */
-const imageVariation: MediaHelper = {
-  path: '/images/variations',
-  preparePayload: formPayload,
-  getResponse: readImages,
-};
+const imageVariation: MediaHelper = { path: '/images/variations', getResponse: readImages };
 
 /**
  * Text to speech: a recording, or events where `stream_format` is `sse`.
  * Source: https://platform.openai.com/docs/api-reference/audio/createSpeech
  */
 const speech: MediaHelper = {
-  ...jsonTask('/audio/speech', (answer) => readMedia(answer, null)),
+  path: '/audio/speech',
+  getResponse: (answer) => readMedia(answer, null),
   prepareHeaders: ({ stream }) => (stream ? {} : ANY_FILE),
   relays: fileType,
   events: SPEECH_EVENTS,
@@ -83,7 +87,6 @@ const speech: MediaHelper = {
 /** A form whose recording becomes text. */
 const listening: Omit<MediaHelper, 'path'> = {
   prepareHeaders: () => ANY_FILE,
-  preparePayload: formPayload,
   getResponse: readTranscript,
 };
 
@@ -98,7 +101,10 @@ const transcription: MediaHelper = {
 const translation: MediaHelper = { ...listening, path: '/audio/translations' };
 
 /** Free of charge at OpenAI, and without usage. Source: https://platform.openai.com/docs/api-reference/moderations */
-const moderation = jsonTask('/moderations', (answer) => readList(answer, 'results', tokenUsage));
+const moderation: MediaHelper = {
+  path: '/moderations',
+  getResponse: (answer) => readList(answer, 'results', tokenUsage),
+};
 
 const HELPERS: Readonly<Record<MediaTask, MediaHelper>> = {
   image,
@@ -114,19 +120,26 @@ const HELPERS: Readonly<Record<MediaTask, MediaHelper>> = {
 export function openAiMediaHelper(task: MediaTask, settings: MediaSettings = {}): TaskHelper {
   const { path, events: usual, ...rest } = HELPERS[task];
   const { defaultPath = '/v1', url = (target) => `${apiRoot(target.baseUrl, defaultPath)}${path}`, streams } = settings;
-  const helper: TaskHelper = { ...rest, makeRoute: (_request, target) => ({ method: 'POST', url: url(target, path) }) };
   const events = settings.events?.[task] ?? usual;
-  if (events === undefined) return helper;
-  if (streams === undefined || streams.includes(task)) {
-    return { ...helper, openStream: () => new MediaStreamReader(events) };
-  }
-  const preparePayload: TaskHelper['preparePayload'] = (request, target) => {
-    if (request.stream)
-      refuse(task === 'speech' ? 'stream_format' : 'stream', 'this provider answers whole; leave it out');
-    return rest.preparePayload(request, target);
+  const isStreamed = events !== undefined && streams?.includes(task) !== false;
+  return {
+    ...rest,
+    makeRoute: (_request, target) => ({ method: 'POST', url: url(target, path) }),
+    preparePayload(request, target) {
+      if (request.stream && !isStreamed)
+        refuse(STREAM_PARAMS[task] ?? 'stream', 'this provider answers whole; leave it out');
+      if (request.carried !== undefined) return formPayload(request, target, settings.fields?.[task] ?? {});
+      const rules = settings.parameters?.[task] ?? (isStreamed ? null : WHOLE);
+      const asked = rules === null ? request.body.members : applyRules(request, target, rules);
+      return namedPayload(membersOf(request, target, asked), target);
+    },
+    ...(isStreamed ? { openStream: () => new MediaStreamReader(events) } : {}),
   };
-  return { ...helper, preparePayload };
 }
+
+const STREAM_PARAMS: { readonly [T in MediaTask]?: string } = { speech: 'stream_format' };
+/** Without a stream there is nothing to say of one. */
+const WHOLE: ParameterRules = { leaveOut: ['stream', 'stream_format', 'partial_images'] };
 
 /** An adapter with more tasks than it had; its own helpers stay. */
 export function withTasks(adapter: ProviderAdapter, tasks: ProviderAdapter['tasks']): ProviderAdapter {
@@ -138,14 +151,6 @@ export function openAiMedia(
   settings: MediaSettings = {},
 ): ProviderAdapter['tasks'] {
   return Object.fromEntries(tasks.map((task) => [task, openAiMediaHelper(task, settings)]));
-}
-
-function jsonTask(path: string, getResponse: (answer: UpstreamAnswer) => AnswerOutcome): MediaHelper {
-  return {
-    path,
-    preparePayload: (request, target) => namedPayload(membersOf(request, target), target),
-    getResponse,
-  };
 }
 
 /** A model that cannot stream takes no notice of being asked to: its text is the last event, and the only one. */
@@ -191,15 +196,30 @@ function readList(
 }
 
 /** The client's form with the provider's name of the model, as bytes where it is whole, else passed along as it comes. */
-function formPayload(request: TaskRequest, target: UpstreamTarget): Payload {
+function formPayload(request: TaskRequest, target: UpstreamTarget, rules: FieldRules): Payload {
   const { carried } = request;
   if (carried?.kind !== 'form') throw new Error(`${request.task} without a form`);
   const add = Object.entries(target.extraBody).map(
     ([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)] as const,
   );
-  const edits = { set: [['model', target.providerModel]] as const, add, drop: target.dropParams };
+  const drop = [...target.dropParams, ...fieldsLeftOut(request, target, rules)];
+  const edits = { set: [['model', target.providerModel]] as const, add, drop };
   const contentType = formContentType(carried);
   const { whole } = carried;
   if (whole !== null) return { kind: 'bytes', contentType, body: wholeForm(carried.boundary, whole, edits) };
   return { kind: 'stream', contentType, body: () => writeForm(carried, edits) };
+}
+
+/** @throws WaybillError invalid_request for a field that this provider has not */
+function fieldsLeftOut({ body }: TaskRequest, target: UpstreamTarget, rules: FieldRules): string[] {
+  const isGiven = (name: string) => (body.value[name] ?? '') !== '' && !target.dropParams.includes(name);
+  for (const name of rules.refuse ?? []) {
+    if (isGiven(name)) refuse(name, `is not supported by provider \`${target.providerId}\``);
+  }
+  const { formats } = rules;
+  if (formats === undefined || !isGiven('response_format')) return [];
+  if (!formats.includes(String(body.value['response_format']))) {
+    refuse('response_format', `is one of ${formats.join(', ')} at provider \`${target.providerId}\``);
+  }
+  return formats.length === 1 ? ['response_format'] : [];
 }

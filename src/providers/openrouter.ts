@@ -1,5 +1,6 @@
 import { reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { openAiMedia, withTasks } from './openai-media.js';
 import { reasoningAs } from './parameter-rules.js';
 
 /**
@@ -7,7 +8,7 @@ import { reasoningAs } from './parameter-rules.js';
  * effect any more. Reasoning comes and goes back as `reasoning`. A 403 is a prompt that moderation flagged, not a bad key.
  * Sources: https://openrouter.ai/docs/use-cases/usage-accounting, https://openrouter.ai/docs/api-reference/errors
  */
-export const openrouter = openAiCompatible({
+const text = openAiCompatible({
   id: 'openrouter',
   docs: 'https://openrouter.ai/docs/api-reference/overview',
   baseUrl: 'https://openrouter.ai/api/v1',
@@ -23,3 +24,9 @@ export const openrouter = openAiCompatible({
     model: 'openai/gpt-4o-mini',
   },
 });
+
+/**
+ * With speech. Its transcriptions and images are asked for in another shape than OpenAI's.
+ * Source: https://openrouter.ai/docs/guides/overview/multimodal/tts
+ */
+export const openrouter = withTasks(text, openAiMedia(['speech'], { defaultPath: '/api/v1', streams: [] }));

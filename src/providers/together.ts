@@ -2,7 +2,9 @@ import type { JsonObject } from '../domain/task.js';
 import { editMembers, rewriteAt, scanMembers } from '../wire/json-text.js';
 import { type Reshape, reasoningContent } from '../wire/reshape.js';
 import { openAiCompatible } from './openai-compatible.js';
+import { openAiMedia, withTasks } from './openai-media.js';
 import { developerAsSystem, reasoningAs } from './parameter-rules.js';
+import { rerankHelper } from './rerank.js';
 
 /** Log probabilities come as parallel lists, in a stream as one number: OpenAI's list is put beside, or in its place. */
 const logprobsContent: Reshape = {
@@ -27,7 +29,7 @@ const logprobsContent: Reshape = {
  * Sources: https://docs.together.ai/reference/chat-completions-1, https://docs.together.ai/docs/logprobs,
  * https://docs.together.ai/docs/inference/chat/structured-outputs
  */
-export const together = openAiCompatible({
+const text = openAiCompatible({
   id: 'together',
   docs: 'https://docs.together.ai/reference/chat-completions-1',
   baseUrl: 'https://api.together.ai/v1',
@@ -44,6 +46,42 @@ export const together = openAiCompatible({
     model: 'meta-llama/Llama-3.3-70B-Instruct-Turbo',
   },
 });
+
+const formats = { formats: ['json', 'verbose_json'] };
+
+/**
+ * With images, speech, transcription, translation and reranking. An image's size is `width` and `height`, and its bytes in
+ * base64 are asked for as `base64`. Streams of speech are Together's own, of raw samples, and are not passed on.
+ * Sources: https://docs.together.ai/reference/post-images-generations, https://docs.together.ai/reference/audio-speech,
+ * https://docs.together.ai/reference/audio-transcriptions, https://docs.together.ai/reference/rerank
+ */
+export const together = withTasks(text, {
+  ...openAiMedia(['image', 'speech', 'transcription', 'audio-translation'], {
+    streams: [],
+    parameters: {
+      image: {
+        leaveOut: ['user', 'stream', 'partial_images'],
+        values: { response_format: { '"b64_json"': '"base64"' } },
+        combine: sizeAsSides,
+      },
+    },
+    fields: { transcription: formats, 'audio-translation': formats },
+  }),
+  rerank: rerankHelper(),
+});
+
+/** `size: "512x768"` is `width: 512, height: 768`; without one the model's own. */
+function sizeAsSides(members: Map<string, string>): void {
+  const [, width, height] = /^"(\d+)x(\d+)"$/.exec(members.get('size') ?? '') ?? [];
+  const isAuto = members.get('size') === '"auto"' || members.get('size') === 'null';
+  if (width === undefined || height === undefined) {
+    if (isAuto) members.delete('size');
+    return;
+  }
+  members.delete('size');
+  if (!members.has('width')) members.set('width', width);
+  if (!members.has('height')) members.set('height', height);
+}
 
 /** `logprobs: true, top_logprobs: 3` is `logprobs: 3`; a number is Together's own, and stays. */
 function countLogprobs(members: Map<string, string>): void {

@@ -4,13 +4,20 @@ import { isTokenTask, type Task } from '../../src/domain/task.js';
 import { adapters } from '../../src/providers/registry.js';
 import { describeAdapter, describeTask, type TaskFixture } from './adapters.js';
 import { claudeChat, claudeThinking } from './claude.js';
+import { grokEdit, mistralTranscription, togetherImage, withoutSubtitles } from './dialect-fixtures.js';
 import { bedrockChat, bedrockTools } from './fixtures/bedrock.js';
 import { cohereChat, cohereEmbedding, cohereTools } from './fixtures/cohere.js';
 import { replicateChat, replicateImages, replicateVersion } from './fixtures/replicate.js';
 import { geminiFixtures } from './gemini-fixtures.js';
 import { nativeFixtures } from './native-fixtures.js';
-import { describeNoStream, describeUnitStream, openAiStreams, type UnitStreamFixture } from './unit-streams.js';
-import { cohereRerank, openAiFixtures, teiFixtures, voyageRerank } from './unit-task-fixtures.js';
+import {
+  describeNoStream,
+  describeUnitStream,
+  mistralTranscript,
+  openAiStreams,
+  type UnitStreamFixture,
+} from './unit-streams.js';
+import { openAiFixtures, rerankAt, teiFixtures, voyageRerank } from './unit-task-fixtures.js';
 import { describeUnitTask, type UnitTaskFixture } from './unit-tasks.js';
 
 const USAGE =
@@ -194,19 +201,31 @@ const NATIVE_PATHS: Record<string, (task: Task) => string> = {
       : '/hf-inference/models/vendor/model-1',
   sandbox: (task) => `/hf-inference/models/vendor/model-1/pipeline/${task}`,
 };
+const unsubtitled = {
+  transcription: withoutSubtitles('transcription'),
+  'audio-translation': withoutSubtitles('audio-translation'),
+};
 /** Tasks an adapter speaks in another dialect than OpenAI's. */
 const unitByAdapter: Record<string, Partial<Record<Task, UnitTaskFixture[]>>> = {
   huggingface: { rerank: teiFixtures },
-  cohere: { rerank: cohereRerank },
+  cohere: { rerank: rerankAt('/v2/rerank') },
   voyage: { rerank: voyageRerank },
   replicate: { image: replicateImages },
+  groq: unsubtitled,
+  together: { image: togetherImage, ...unsubtitled },
+  grok: { 'image-edit': grokEdit },
+  mistral: { transcription: mistralTranscription },
 };
+
+/** Adapters whose fixtures name their own paths. */
+const AT_OWN = new Set(['huggingface', 'cohere', 'voyage', 'replicate']);
 
 function unitFixturesOf(adapter: ProviderAdapter, task: Task): UnitTaskFixture[] {
   const path = NATIVE_PATHS[adapter.id]?.(task);
   const native = path === undefined ? [] : nativeFixtures(task, path);
   const own = unitByAdapter[adapter.id]?.[task];
-  if (own !== undefined) return own;
+  if (own !== undefined)
+    return own.map((fixture) => (AT_OWN.has(adapter.id) ? fixture : { target: AT_V1, ...fixture }));
   const usual = openAiFixtures[task];
   if (usual !== undefined) return usual.map((fixture) => ({ target: AT_V1, ...fixture }));
   if (native.length === 0) throw new Error(`${adapter.id} can do ${task}, and has no fixtures for it`);
@@ -215,7 +234,9 @@ function unitFixturesOf(adapter: ProviderAdapter, task: Task): UnitTaskFixture[]
 }
 
 /** Streams in other words than OpenAI's. */
-const streamsByAdapter: Record<string, { readonly [T in Task]?: UnitStreamFixture }> = {};
+const streamsByAdapter: Record<string, { readonly [T in Task]?: UnitStreamFixture }> = {
+  mistral: { transcription: mistralTranscript },
+};
 
 function describeStreamOf(adapter: ProviderAdapter, task: Task): void {
   const usual = openAiStreams[task];

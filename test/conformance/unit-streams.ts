@@ -22,9 +22,9 @@ export interface UnitStreamFixture {
 }
 
 const FORM: UnitTaskFixture['request'] = {
+  whole: true,
   form: [
     { kind: 'field', name: 'model', value: 'asked-model' },
-    { kind: 'field', name: 'prompt', value: 'a boat' },
     { kind: 'file', name: 'image', filename: 'a.png', contentType: 'image/png' },
     { kind: 'bytes', bytes: Buffer.from('PNG') },
   ],
@@ -71,6 +71,30 @@ function images(name: string, request: UnitStreamFixture['request']): UnitStream
     texts: [],
   };
 }
+
+/** Voxtral's own words, in OpenAI's for the client. */
+export const mistralTranscript: UnitStreamFixture = {
+  ...transcription,
+  text: [
+    'event: transcription.language\ndata: {"type":"transcription.language","audio_language":"en"}\n\n',
+    'event: transcription.text.delta\ndata: {"type":"transcription.text.delta","text":"Good 😀 "}\n\n',
+    'event: transcription.text.delta\ndata: {"type":"transcription.text.delta","text":"day"}\n\n',
+    'event: transcription.done\ndata: {"type":"transcription.done","model":"voxtral","text":"Good 😀 day","usage":{"prompt_audio_seconds":3,"prompt_tokens":4,"completion_tokens":2,"total_tokens":6}}\n\n',
+  ].join(''),
+  gives: [
+    { type: 'transcription.language', audio_language: 'en' },
+    { type: 'transcript.text.delta', delta: 'Good 😀 ' },
+    { type: 'transcript.text.delta', delta: 'day' },
+    {
+      type: 'transcript.text.done',
+      text: 'Good 😀 day',
+      model: 'voxtral',
+      usage: { prompt_audio_seconds: 3, prompt_tokens: 4, completion_tokens: 2, total_tokens: 6 },
+    },
+  ],
+  final: '"transcription.done"',
+  usage: { audioMs: 3_000, input: 4, output: 2 },
+};
 
 /** What a stream looks like where an adapter does not say otherwise. */
 export const openAiStreams: { readonly [T in Task]?: UnitStreamFixture } = {

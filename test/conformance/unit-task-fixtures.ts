@@ -13,7 +13,7 @@ export const cut = (body: string) => ['JSON that is cut', body.slice(0, -2), JSO
 const IMAGES =
   '{"created":1,"data":[{"b64_json":"AA=="},{"url":"https://x/y.png"}],"seed":14150443913665712001,"usage":{"total_tokens":110,"input_tokens":10,"output_tokens":100,"input_tokens_details":{"text_tokens":10,"image_tokens":0}}}';
 
-const image: UnitTaskFixture = {
+export const image: UnitTaskFixture = {
   name: 'images',
   request: { json: { model: 'asked-model', prompt: 'a boat', n: 2, size: '512x512', unknown: { a: [1] } } },
   sends: {
@@ -41,7 +41,7 @@ const speech: UnitTaskFixture = {
   malformed: [nothing, html, other, ['plain text', 'busy', 'text/plain']],
 };
 
-const FORM = {
+export const FORM = {
   form: [
     { kind: 'field', name: 'model', value: 'asked-model' },
     FILE,
@@ -58,7 +58,7 @@ const SENT_FORM = [
   '--the-boundary--\r\n',
 ].join('');
 
-const transcribed = (
+export const transcribed = (
   name: string,
   body: string,
   usage: UnitTaskFixture['answer']['usage'],
@@ -121,7 +121,7 @@ const imageForm = (name: string, path: string): UnitTaskFixture => ({
   malformed: [nothing, html, other, cut(IMAGES), ['no image', '{"created":1,"data":[]}', JSON_TYPE]],
 });
 
-const EDIT = { prompt: 'a boat', images: [{ image_url: 'https://a.test/b.png' }], n: 2 };
+export const EDIT = { prompt: 'a boat', images: [{ image_url: 'https://a.test/b.png' }], n: 2 };
 const imageEdit = [
   imageForm('an edit of images in a form', '/v1/images/edits'),
   {
@@ -224,14 +224,14 @@ export const openAiFixtures: Partial<Record<Task, UnitTaskFixture[]>> = {
 
 export const teiFixtures: UnitTaskFixture[] = [teiRerank];
 
-export const cohereRerank: UnitTaskFixture[] = [rerank, rerankTooMany].map((fixture) => ({
-  ...fixture,
-  sends: { ...fixture.sends, path: '/v2/rerank' },
-}));
-
 const { top_n: topK, ...named } = rerankRequest.json;
 
 export const voyageRerank: UnitTaskFixture[] = [rerank, rerankTooMany].map((fixture) => ({
   ...fixture,
   sends: { path: '/v1/rerank', json: { ...named, top_k: topK, model: 'vendor/model-1' } },
 }));
+
+/** Reranking below another path. */
+export function rerankAt(path: string): UnitTaskFixture[] {
+  return [rerank, rerankTooMany].map((fixture) => ({ ...fixture, sends: { ...fixture.sends, path } }));
+}

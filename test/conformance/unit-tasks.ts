@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { AnswerOutcome, Payload, ProviderAdapter, TaskHelper, UpstreamTarget } from '../../src/domain/provider.js';
-import type { FormStep, JsonBody, Task, TaskRequest } from '../../src/domain/task.js';
+import type { CarriedForm, FormStep, JsonBody, Task, TaskRequest } from '../../src/domain/task.js';
 import type { UsageCounts } from '../../src/domain/usage.js';
 import { SpooledForm } from '../../src/http/spooled-form.js';
 import { parseJsonBody } from '../../src/wire/json-text.js';
@@ -13,7 +13,7 @@ export interface UnitTaskFixture {
   name: string;
   target?: Partial<UpstreamTarget>;
   /** JSON, bytes, or a form; `model` is `asked-model` where the dialect has one. */
-  request: { json: object } | { bytes: Buffer; contentType: string } | { form: readonly FormStep[] };
+  request: { json: object } | { bytes: Buffer; contentType: string } | { form: readonly FormStep[]; whole?: boolean };
   sends: { path: string; json?: object; bytes?: Buffer; form?: string };
   answer: {
     body: string | Buffer;
@@ -112,7 +112,21 @@ export function aUnitRequest(task: Task, given: UnitTaskFixture['request']): Tas
     return { ...ask, body: jsonOf({}), carried: { kind: 'bytes', bytes, contentType, audioMs: null } };
   }
   const fields = given.form.flatMap((step) => (step.kind === 'field' ? [[step.name, step.value]] : []));
-  return { ...ask, body: jsonOf(Object.fromEntries(fields)), carried: aForm(given.form) };
+  const carried = given.whole === true ? aWholeForm(given.form) : aForm(given.form);
+  return { ...ask, body: jsonOf(Object.fromEntries(fields)), carried };
+}
+
+/** A form that was read before it is sent. */
+function aWholeForm(steps: readonly FormStep[]): CarriedForm {
+  return {
+    kind: 'form',
+    boundary: 'the-boundary',
+    read: () => aForm(steps).read(),
+    isSpent: false,
+    whole: steps,
+    fileBytes: () => steps.reduce((sum, step) => sum + (step.kind === 'bytes' ? step.bytes.length : 0), 0),
+    audioMs: null,
+  };
 }
 
 /** A form whose steps come as they are given. */
@@ -131,7 +145,7 @@ function withMore(request: UnitTaskFixture['request']): UnitTaskFixture['request
   if ('json' in request) return { json: { ...request.json, kept: 'by-client', dropped: 'dropped' } };
   if (!('form' in request)) return request;
   const field = (name: string, value: string): FormStep => ({ kind: 'field', name, value });
-  return { form: [...request.form, field('kept', 'by-client'), field('dropped', 'dropped')] };
+  return { ...request, form: [...request.form, field('kept', 'by-client'), field('dropped', 'dropped')] };
 }
 
 export async function textOf(payload: Payload): Promise<string> {
