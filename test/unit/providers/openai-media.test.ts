@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { TaskHelper } from '../../../src/domain/provider.js';
 import type { Task } from '../../../src/domain/task.js';
-import { findAdapter } from '../../../src/providers/registry.js';
+import { MEDIA_TASKS } from '../../../src/providers/openai-media.js';
+import { adapters, findAdapter } from '../../../src/providers/registry.js';
 import { aTarget } from '../../conformance/adapters.js';
 import { aUnitRequest, textOf } from '../../conformance/unit-tasks.js';
 
@@ -20,6 +21,31 @@ const RECORDING = [
   { kind: 'bytes', bytes: Buffer.from('RIFF') },
 ] as const;
 const formWith = (name: string, value: string) => ({ form: [{ kind: 'field', name, value } as const, ...RECORDING] });
+
+/** Tasks of pictures and sound by type; those with a `~` stream events. */
+const TASKS: Record<string, string> = {
+  openai: 'image~ image-edit~ image-variation speech~ transcription~ audio-translation moderation',
+  openai_compatible: 'image~ image-edit~ image-variation speech~ transcription~ audio-translation moderation',
+  sandbox: 'image~ image-edit~ image-variation speech~ transcription~ audio-translation moderation',
+  azure_openai: 'image~ image-edit~ speech~ transcription~ audio-translation',
+  mistral: 'transcription~ moderation',
+  groq: 'speech transcription audio-translation',
+  together: 'image speech transcription audio-translation',
+  fireworks: 'transcription audio-translation',
+  openrouter: 'speech',
+  grok: 'image image-edit',
+  deepinfra: 'image speech transcription audio-translation',
+  nebius: 'image',
+  ovhcloud: 'transcription',
+};
+
+it('each type has the tasks it documents, and no other', () => {
+  for (const { id, tasks } of adapters) {
+    const own = MEDIA_TASKS.filter((task) => tasks[task] !== undefined);
+    const told = own.map((task) => (tasks[task]?.openStream === undefined ? task : `${task}~`)).join(' ');
+    expect([id, told]).toEqual([id, TASKS[id] ?? '']);
+  }
+});
 
 describe('the address of a task', () => {
   it.each([
