@@ -123,6 +123,8 @@ export interface CarriedForm {
   readonly isSpent: boolean;
   /** All of it, where it came whole before it was sent; null for one that is passed along as it comes. */
   readonly whole: readonly FormStep[] | null;
+  /** The head of its first file; null until it came. */
+  readonly file: { filename: string; contentType: string } | null;
   /** Bytes of its files as far as they came, or, until something came, the most they can be; null when unknown. */
   fileBytes(): number | null;
   /** Length of the audio in it, where it could be read before it was sent. */

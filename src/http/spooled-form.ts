@@ -15,6 +15,7 @@ export class SpooledForm implements CarriedForm {
   /** Steps from the `#dropped`-th on. */
   #kept: FormStep[] = [];
   #dropped = 0;
+  #file: Extract<FormStep, { kind: 'file' }> | null = null;
   #bytes = 0;
   #fileBytes = 0;
   #hasEnded = false;
@@ -41,6 +42,10 @@ export class SpooledForm implements CarriedForm {
 
   get whole(): readonly FormStep[] | null {
     return this.#hasEnded && this.#dropped === 0 ? this.#kept : null;
+  }
+
+  get file(): { filename: string; contentType: string } | null {
+    return this.#file;
   }
 
   fileBytes(): number {
@@ -89,6 +94,7 @@ export class SpooledForm implements CarriedForm {
       return;
     }
     this.#kept.push(value);
+    if (value.kind === 'file') this.#file ??= value;
     const size = value.kind === 'bytes' ? value.bytes.length : value.kind === 'field' ? value.value.length : 0;
     this.#bytes += size;
     if (value.kind === 'bytes') this.#fileBytes += size;

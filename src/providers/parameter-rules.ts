@@ -33,7 +33,10 @@ export const NO_EFFECT: readonly string[] = [
   'prompt_cache_key',
 ];
 
-/** OpenAI's defaults as JSON: https://platform.openai.com/docs/api-reference/chat/create */
+/**
+ * OpenAI's defaults as JSON: https://platform.openai.com/docs/api-reference/chat/create,
+ * https://platform.openai.com/docs/api-reference/images/create, https://platform.openai.com/docs/api-reference/audio/createSpeech
+ */
 const DEFAULTS: Readonly<Record<string, readonly string[]>> = {
   n: ['1'],
   logprobs: ['false'],
@@ -43,6 +46,10 @@ const DEFAULTS: Readonly<Record<string, readonly string[]>> = {
   logit_bias: ['{}'],
   parallel_tool_calls: ['true'],
   verbosity: ['"medium"'],
+  quality: ['"auto"'],
+  background: ['"auto"'],
+  moderation: ['"auto"'],
+  speed: ['1'],
   tools: ['[]'],
   // Without tools, which are refused themselves, there is nothing to choose.
   tool_choice: ['"auto"', '"none"'],

@@ -9,7 +9,7 @@ import { bedrockChat, bedrockTools } from './fixtures/bedrock.js';
 import { cohereChat, cohereEmbedding, cohereTools } from './fixtures/cohere.js';
 import { replicateChat, replicateImages, replicateVersion } from './fixtures/replicate.js';
 import { geminiFixtures } from './gemini-fixtures.js';
-import { nativeFixtures } from './native-fixtures.js';
+import { huggingFaceFixtures, nativeFixtures } from './native-fixtures.js';
 import {
   describeNoStream,
   describeUnitStream,
@@ -207,7 +207,7 @@ const unsubtitled = {
 };
 /** Tasks an adapter speaks in another dialect than OpenAI's. */
 const unitByAdapter: Record<string, Partial<Record<Task, UnitTaskFixture[]>>> = {
-  huggingface: { rerank: teiFixtures },
+  huggingface: { rerank: teiFixtures, ...huggingFaceFixtures },
   cohere: { rerank: rerankAt('/v2/rerank') },
   voyage: { rerank: voyageRerank },
   replicate: { image: replicateImages },

@@ -136,3 +136,68 @@ function shapesOf(task: Task, path: string): UnitTaskFixture[] {
     ],
   }));
 }
+
+const ASKED = '/hf-inference/models/vendor/model-1';
+const HEARD = '{"text":"hi","chunks":[]}';
+const recording = (name: string, response?: string): UnitTaskFixture => ({
+  name,
+  isBare: true,
+  request: {
+    whole: true,
+    form: [
+      ...(response === undefined ? [] : [{ kind: 'field', name: 'response_format', value: response } as const]),
+      { kind: 'file', name: 'file', filename: 'a.FLAC', contentType: 'application/octet-stream' },
+      { kind: 'bytes', bytes: PNG },
+      { kind: 'bytes', bytes: PNG },
+    ],
+  },
+  sends: { path: ASKED, bytes: Buffer.concat([PNG, PNG]) },
+  answer: { body: HEARD, contentType: JSON_TYPE, usage: null },
+  malformed: [nothing, html, other, cut(HEARD), ['a text that is none', '{"text":1}', JSON_TYPE]],
+});
+
+/** OpenAI's tasks by Hugging Face's own. */
+export const huggingFaceFixtures: Partial<Record<Task, UnitTaskFixture[]>> = {
+  image: [
+    {
+      name: 'an image by text-to-image',
+      request: {
+        json: {
+          model: 'asked-model',
+          prompt: 'a boat',
+          n: 1,
+          size: '512x768',
+          response_format: 'b64_json',
+          seed: 7,
+          user: 'u',
+        },
+      },
+      sends: { path: ASKED, json: { inputs: 'a boat', parameters: { seed: 7, width: 512, height: 768 } } },
+      answer: {
+        body: PNG,
+        contentType: 'image/png',
+        gives: { created: 0, data: [{ b64_json: PNG.toString('base64') }] },
+        givesType: JSON_TYPE,
+        usage: { images: 1 },
+      },
+      malformed: [nothing, html, other, ['no bytes', '', 'image/png']],
+    },
+  ],
+  speech: [
+    {
+      name: 'speech by text-to-speech',
+      request: { json: { model: 'asked-model', input: 'Hello', speed: 1, stream_format: 'audio' } },
+      sends: { path: ASKED, json: { inputs: 'Hello' } },
+      answer: { body: PNG, contentType: 'audio/flac', usage: null },
+      malformed: [nothing, html, other, ['no bytes', '', 'audio/flac']],
+    },
+  ],
+  transcription: [
+    recording('a transcription of a recording'),
+    recording('a transcription as JSON', 'json'),
+    {
+      ...recording('a transcription as text', 'text'),
+      answer: { body: HEARD, contentType: JSON_TYPE, givesBytes: 'hi\n', givesType: 'text/plain', usage: null },
+    },
+  ],
+};

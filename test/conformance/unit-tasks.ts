@@ -15,6 +15,8 @@ export interface UnitTaskFixture {
   /** JSON, bytes, or a form; `model` is `asked-model` where the dialect has one. */
   request: { json: object } | { bytes: Buffer; contentType: string } | { form: readonly FormStep[]; whole?: boolean };
   sends: { path: string; json?: object; bytes?: Buffer; form?: string };
+  /** There is no place for what the config adds, and the model stands in the path. */
+  isBare?: true;
   answer: {
     body: string | Buffer;
     contentType: string;
@@ -22,6 +24,10 @@ export interface UnitTaskFixture {
     texts?: string[];
     /** What the client gets; left out where it is the provider's body as it came. */
     gives?: unknown;
+    /** The same where it is no JSON. */
+    givesBytes?: string;
+    /** Its content type, where it is not the provider's. */
+    givesType?: string;
   };
   /** Bodies that are no answer: `[what, body, content type]`. */
   malformed: ReadonlyArray<readonly [string, string, string]>;
@@ -60,7 +66,7 @@ export function describeUnitTask(adapter: ProviderAdapter, task: Task, fixture: 
       expect(request.body.value).toEqual(before);
     });
 
-    if (!('bytes' in fixture.request)) {
+    if (!('bytes' in fixture.request) && fixture.isBare !== true) {
       it('sends what the config adds under the client’s own, and leaves out what it drops', async () => {
         const changed = aTarget(adapter, {
           ...fixture.target,
@@ -77,13 +83,13 @@ export function describeUnitTask(adapter: ProviderAdapter, task: Task, fixture: 
     }
 
     it('gives the answer in the client’s shape, with its usage and its text', () => {
-      const { body, contentType, usage, texts = [], gives } = fixture.answer;
+      const { body, contentType, usage, texts = [], gives, givesBytes, givesType = contentType } = fixture.answer;
       const outcome = read(helper, request, target, body, contentType);
       if (!outcome.ok) expect.unreachable(outcome.fault.message);
       const { answer } = outcome;
       if (gives !== undefined) expect(JSON.parse(answerTextOf(answer.body))).toEqual(gives);
-      else expect(Buffer.from(answer.body as string)).toEqual(Buffer.from(body as string));
-      expect(answer.contentType).toContain(contentType.split(';')[0]);
+      else expect(Buffer.from(answer.body as string)).toEqual(Buffer.from(givesBytes ?? (body as string)));
+      expect(answer.contentType).toContain(givesType.split(';')[0]);
       expect(answer.usage?.counts ?? null).toEqual(counts(usage));
       expect(answer.outputTexts()).toEqual(texts);
     });
@@ -124,6 +130,7 @@ function aWholeForm(steps: readonly FormStep[]): CarriedForm {
     read: () => aForm(steps).read(),
     isSpent: false,
     whole: steps,
+    file: steps.find((step) => step.kind === 'file') ?? null,
     fileBytes: () => steps.reduce((sum, step) => sum + (step.kind === 'bytes' ? step.bytes.length : 0), 0),
     audioMs: null,
   };

@@ -7,6 +7,7 @@ import { teiRerankHelper } from '../rerank.js';
 import { DEAD_HOST, endpointRoot, hostOf, modelUrl } from './base-url.js';
 import { isFeatureExtraction, prepareFeatureExtraction, readFeatureExtraction } from './feature-extraction.js';
 import { nativeTasks } from './native-tasks.js';
+import { openAiTasks } from './openai-tasks.js';
 
 const ROUTER = 'https://router.huggingface.co/v1';
 const DEAD_HOST_HINT = `${DEAD_HOST} is gone for good: set base_url to ${ROUTER}, or leave it out.`;
@@ -65,7 +66,7 @@ const rerank: TaskHelper = {
  */
 export const huggingface: ProviderAdapter = {
   ...dialect,
-  tasks: { ...dialect.tasks, embedding, rerank, ...nativeTasks(taskRoute) },
+  tasks: { ...dialect.tasks, embedding, rerank, ...nativeTasks(taskRoute), ...openAiTasks(taskRoute) },
   hint: (_failure, target) => (hostOf(target.baseUrl) === DEAD_HOST ? DEAD_HOST_HINT : undefined),
   checkEntry: ({ baseUrl }) => (baseUrl !== null && hostOf(baseUrl) === DEAD_HOST ? [DEAD_HOST_HINT] : []),
 };

@@ -24,6 +24,7 @@ const formWith = (name: string, value: string) => ({ form: [{ kind: 'field', nam
 
 /** Tasks of pictures and sound by type; those with a `~` stream events. */
 const TASKS: Record<string, string> = {
+  huggingface: 'image speech transcription',
   openai: 'image~ image-edit~ image-variation speech~ transcription~ audio-translation moderation',
   openai_compatible: 'image~ image-edit~ image-variation speech~ transcription~ audio-translation moderation',
   sandbox: 'image~ image-edit~ image-variation speech~ transcription~ audio-translation moderation',
