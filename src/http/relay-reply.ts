@@ -14,7 +14,7 @@ export class RelayReply implements StreamSink {
   constructor(ctx: HttpContext, contentType: string) {
     ctx.respond = false;
     this.#res = ctx.res;
-    this.#headers = identityHeaders(ctx).concat('content-type', contentType);
+    this.#headers = identityHeaders(ctx).concat('content-type', contentType, 'x-accel-buffering', 'no');
   }
 
   async send(answer: Extract<RoutedAnswer, { kind: 'stream' }>): Promise<void> {

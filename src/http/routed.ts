@@ -56,7 +56,11 @@ export function routedEndpoint(open: OpenRequest, endpoint: string, parts: () =>
       const request = routedRequest(ctx, { client, ask, model, endpoint, life, bring: current.bring });
       const way = key === null ? dispatcher : dispatchOnce(ctx, key, { dispatcher, idempotency });
       if (ask.stream) await replyStreaming(ctx, way, request);
-      else await reply(ctx, await way.dispatch(request));
+      else {
+        const answer = await way.dispatch(request);
+        if (answer.kind === 'body') replyWithBody(ctx, answer);
+        else await replyInParts(ctx, answer);
+      }
     } finally {
       isHandled = true;
       life.over();
@@ -66,10 +70,9 @@ export function routedEndpoint(open: OpenRequest, endpoint: string, parts: () =>
 }
 
 /** An answer may turn out to come in parts: a file, or a transcription whose form asks for a stream at its end. */
-async function reply(ctx: HttpContext, answer: RoutedAnswer): Promise<void> {
-  if (answer.kind === 'body') replyWithBody(ctx, answer);
-  else if (answer.contentType !== undefined) await new RelayReply(ctx, answer.contentType).send(answer);
-  else await new StreamReply(ctx).send(answer);
+function replyInParts(ctx: HttpContext, answer: Extract<RoutedAnswer, { kind: 'stream' }>): Promise<void> {
+  const { contentType } = answer;
+  return (contentType === undefined ? new StreamReply(ctx) : new RelayReply(ctx, contentType)).send(answer);
 }
 
 async function replyStreaming(ctx: HttpContext, dispatcher: Dispatcher, request: RoutedRequest): Promise<void> {

@@ -2,6 +2,7 @@ import type { SseEvent, StreamReader, StreamStep } from '../domain/provider.js';
 import type { JsonObject } from '../domain/task.js';
 import { noCounts, USAGE_CLASSES, type UsageReport } from '../domain/usage.js';
 import { faultIn, malformed, statusFault } from './fault.js';
+import { OutputCollector } from './output-collector.js';
 import { isObject } from './plain-answer.js';
 import { reportedAudioMs, tokenUsage, unitReport, usageWithUnit } from './task-usage.js';
 
@@ -56,6 +57,7 @@ export class MediaStreamReader implements StreamReader {
   #report: UsageReport | null = null;
   readonly #deltas: string[] = [];
   #text: string | null = null;
+  readonly #chunks = new OutputCollector();
 
   constructor(events: MediaEvents) {
     this.#events = events;
@@ -91,7 +93,7 @@ export class MediaStreamReader implements StreamReader {
 
   outputTexts(): string[] {
     const text = this.#text ?? this.#deltas.join('');
-    return text === '' ? [] : [text];
+    return text === '' ? this.#chunks.texts() : [text];
   }
 
   identity(): { id: string; created: number; model: string } {
@@ -103,7 +105,7 @@ export class MediaStreamReader implements StreamReader {
     const type = typeof value['type'] === 'string' ? value['type'] : event.name;
     const isFinal = type === this.#events.final;
     const isPart = type !== null && this.#events.parts.includes(type);
-    if (!isFinal && !isPart) return { kind: 'chunk', data, content: false };
+    if (!isFinal && !isPart) return { kind: 'chunk', data, content: this.#takeChoices(value, data) };
     const report = this.#events.usageOf({ text: data, value }, isFinal);
     if (report !== null) this.#report = this.#report === null ? report : sum(this.#report, report);
     if (isFinal) {
@@ -111,6 +113,16 @@ export class MediaStreamReader implements StreamReader {
       if (typeof value['text'] === 'string') this.#text = value['text'];
     } else if (typeof value['delta'] === 'string') this.#deltas.push(value['delta']);
     return { kind: 'chunk', data, content: true };
+  }
+
+  /**
+   * vLLM streams a transcription in the chunks of a chat, usage on the last. True for a chunk that has something in it.
+   * Source: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html#transcriptions-api
+   */
+  #takeChoices(value: JsonObject, data: string): boolean {
+    this.#chunks.add(value);
+    if (isObject(value['usage'])) this.#report = tokenUsage({ text: data, value }) ?? this.#report;
+    return Array.isArray(value['choices']) && value['choices'].length > 0;
   }
 
   #unreadable(event: SseEvent): StreamStep {
