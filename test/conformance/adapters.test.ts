@@ -9,6 +9,7 @@ import { bedrockChat, bedrockTools } from './fixtures/bedrock.js';
 import { cohereChat, cohereEmbedding, cohereTools } from './fixtures/cohere.js';
 import { replicateChat, replicateImages, replicateVersion } from './fixtures/replicate.js';
 import { geminiFixtures } from './gemini-fixtures.js';
+import { geminiMedia } from './gemini-media.js';
 import { huggingFaceFixtures, nativeFixtures } from './native-fixtures.js';
 import {
   describeNoStream,
@@ -215,10 +216,11 @@ const unitByAdapter: Record<string, Partial<Record<Task, UnitTaskFixture[]>>> = 
   together: { image: togetherImage, ...unsubtitled },
   grok: { 'image-edit': grokEdit },
   mistral: { transcription: mistralTranscription },
+  gemini: geminiMedia,
 };
 
 /** Adapters whose fixtures name their own paths. */
-const AT_OWN = new Set(['huggingface', 'cohere', 'voyage', 'replicate']);
+const AT_OWN = new Set(['huggingface', 'cohere', 'voyage', 'gemini', 'replicate']);
 
 function unitFixturesOf(adapter: ProviderAdapter, task: Task): UnitTaskFixture[] {
   const path = NATIVE_PATHS[adapter.id]?.(task);

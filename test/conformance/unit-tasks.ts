@@ -25,7 +25,7 @@ export interface UnitTaskFixture {
     /** What the client gets; left out where it is the provider's body as it came. */
     gives?: unknown;
     /** The same where it is no JSON. */
-    givesBytes?: string;
+    givesBytes?: string | Buffer;
     /** Its content type, where it is not the provider's. */
     givesType?: string;
   };
@@ -88,7 +88,7 @@ export function describeUnitTask(adapter: ProviderAdapter, task: Task, fixture: 
       if (!outcome.ok) expect.unreachable(outcome.fault.message);
       const { answer } = outcome;
       if (gives !== undefined) expect(JSON.parse(answerTextOf(answer.body))).toEqual(gives);
-      else expect(Buffer.from(answer.body as string)).toEqual(Buffer.from(givesBytes ?? (body as string)));
+      else expect(Buffer.from(answer.body as string)).toEqual(Buffer.from((givesBytes ?? body) as string));
       expect(answer.contentType).toContain(givesType.split(';')[0]);
       expect(answer.usage?.counts ?? null).toEqual(counts(usage));
       expect(answer.outputTexts()).toEqual(texts);

@@ -3,8 +3,10 @@ import type { ProviderAdapter, TaskHelper, UpstreamTarget } from '../../domain/p
 import { encodeModel } from '../model-path.js';
 import { apiRoot } from '../openai-compatible.js';
 import { isSingle, prepareEmbedding, readEmbedding } from './embeddings.js';
+import { isImagen, prepareImage, readImages } from './images.js';
 import { prepareChat } from './request.js';
 import { readChat } from './response.js';
+import { prepareSpeech, readSpeech } from './speech.js';
 import { GeminiStreamReader } from './stream.js';
 
 const DOCS = 'https://ai.google.dev/api';
@@ -23,6 +25,18 @@ const embedding: TaskHelper = {
   getResponse: readEmbedding,
 };
 
+const image: TaskHelper = {
+  makeRoute: (_request, target) => routeTo(target, isImagen(target) ? 'predict' : 'generateContent'),
+  preparePayload: prepareImage,
+  getResponse: (answer, _request, target) => readImages(answer, target),
+};
+
+const speech: TaskHelper = {
+  makeRoute: (_request, target) => routeTo(target, 'generateContent'),
+  preparePayload: prepareSpeech,
+  getResponse: readSpeech,
+};
+
 /**
  * Google's Gemini API in its own dialect, with the key in a header: in the URL it would be in every log on the way.
  * Sources: https://ai.google.dev/api, https://ai.google.dev/gemini-api/docs/api-key,
@@ -34,7 +48,7 @@ export const gemini: ProviderAdapter = {
   docs: DOCS,
   needsKey: true,
   defaultRates: null,
-  tasks: { chat, embedding },
+  tasks: { chat, embedding, image, speech },
   authenticate: (key) => ({ 'x-goog-api-key': key.reveal() }),
   classify,
   sampleConfig: () => ({

@@ -25,6 +25,8 @@ const formWith = (name: string, value: string) => ({ form: [{ kind: 'field', nam
 /** Tasks of pictures and sound by type; those with a `~` stream events. */
 const TASKS: Record<string, string> = {
   huggingface: 'image speech transcription',
+  gemini: 'image speech',
+  replicate: 'image',
   openai: 'image~ image-edit~ image-variation speech~ transcription~ audio-translation moderation',
   openai_compatible: 'image~ image-edit~ image-variation speech~ transcription~ audio-translation moderation',
   sandbox: 'image~ image-edit~ image-variation speech~ transcription~ audio-translation moderation',
