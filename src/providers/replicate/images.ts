@@ -31,7 +31,8 @@ const NUMBERED: ReadonlyArray<readonly [RegExp, string]> = [
  */
 export function prepareImage(request: TaskRequest, target: UpstreamTarget): Payload {
   const parameters = new RequestParameters(request, target, 'Replicate');
-  for (const name of ['model', 'stream', 'user']) parameters.take(name);
+  if (request.stream) parameters.refuse('stream', 'answers with whole images; leave it out');
+  for (const name of ['model', 'stream', 'partial_images', 'user']) parameters.take(name);
   const format = parameters.take('response_format');
   if (format !== undefined && format !== 'url') {
     parameters.refuse('response_format', 'answers with the addresses of its images: ask for `url`');
