@@ -24,6 +24,7 @@ import {
   streamed,
 } from '../support/replicate-upstream.js';
 import { type RecordedRequest, type ScriptedUpstream, startUpstream } from '../support/scripted-upstream.js';
+import { until } from '../support/until.js';
 
 /** Asynchronous predictions from the outside: what the provider is asked, what the client gets, what is written down. */
 
@@ -100,14 +101,6 @@ const headersOf = (call: ReturnType<typeof callOf>) =>
   (upstream.requests.find((request) => callOf(request) === call) as RecordedRequest).headers;
 const ask = (id: string, rest: object = {}) =>
   daemon.post('/v1/chat/completions', chatBody({ model: `${id}:m`, ...rest }));
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>, ms = 4_000): Promise<void> {
-  const deadline = Date.now() + ms;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`);
-    await sleep(10);
-  }
-}
 
 /** The one row of an entry, once its end is written. */
 async function rowOf(id: string): Promise<LedgerRequest> {

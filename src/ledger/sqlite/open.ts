@@ -8,6 +8,8 @@ export type Durability = 'process' | 'power';
 
 /** How long an open waits for another process that holds the write lock. */
 const OPEN_TIMEOUT_MS = 5_000;
+/** 16 MB: a checkpoint waits for the disk, so it comes seldom. */
+export const AUTO_CHECKPOINT_PAGES = 4_000;
 
 /**
  * Opens a ledger for writing, makes it where it is missing, and brings it to the present schema.
@@ -27,8 +29,7 @@ export function openForWriting(
       db.pragma(`synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`);
       db.pragma('foreign_keys = OFF');
       db.pragma('temp_store = MEMORY');
-      // 16 MB: a checkpoint waits for the disk, so it comes seldom.
-      db.pragma('wal_autocheckpoint = 4000');
+      db.pragma(`wal_autocheckpoint = ${AUTO_CHECKPOINT_PAGES}`);
       if (migrates) migrate(db, path);
     });
   });

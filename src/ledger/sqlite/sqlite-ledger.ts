@@ -12,6 +12,7 @@ import type {
 import type { Clock, Logger } from '../../domain/ports.js';
 import { GroupCommit } from '../group-commit.js';
 import { BatchWriter } from './batch-writer.js';
+import { Checkpoints } from './checkpoints.js';
 import { verifyInTurns } from './maintenance.js';
 import { type Durability, openForWriting, orExplain } from './open.js';
 import { type ProcessLock, takeProcessLock } from './process-lock.js';
@@ -86,6 +87,7 @@ interface Parts extends Omit<SqliteLedgerOptions, 'processId'> {
 class SqliteLedger implements Ledger {
   readonly #parts: Parts;
   readonly #commits: GroupCommit;
+  readonly #checkpoints: Checkpoints;
   readonly #closing = new AbortController();
   #retention: Promise<void> = Promise.resolve();
   #verification: Promise<LedgerVerification> | null = null;
@@ -93,6 +95,7 @@ class SqliteLedger implements Ledger {
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#checkpoints = new Checkpoints(parts);
     const { db, clock, logger, retentionDays: days = null } = parts;
     this.#commits = new GroupCommit({ clock, logger, commit: (entries) => this.#commit(entries) });
     if (days !== null) this.#retention = keepRetention({ db, days, clock, logger, signal: this.#closing.signal });
@@ -136,7 +139,7 @@ class SqliteLedger implements Ledger {
     if (!db.open) return;
     await this.#commits.close();
     this.#closing.abort();
-    await Promise.allSettled([this.#retention, this.#verification]);
+    await Promise.allSettled([this.#retention, this.#verification, this.#checkpoints.close()]);
     if (!db.open) return;
     this.#reader?.close();
     try {
@@ -153,6 +156,7 @@ class SqliteLedger implements Ledger {
     const start = performance.now();
     const results = writer.commit(entries);
     onCommit?.(performance.now() - start);
+    this.#checkpoints.committed();
     return results;
   }
 }

@@ -6,6 +6,7 @@ import { UserError } from '../../../src/domain/errors.js';
 import { Secret } from '../../../src/domain/secret.js';
 import { createLogger, type LoggerOptions } from '../../../src/telemetry/logger.js';
 import { createSwappableLogger } from '../../../src/telemetry/swappable-logger.js';
+import { until } from '../../support/until.js';
 
 let directory: string;
 beforeEach(() => {
@@ -99,10 +100,10 @@ describe('logger', () => {
     for (let round = 0; round < 8; round += 1) {
       const before = readlinkSync(file.path);
       for (let count = 0; count < 100; count += 1) log.info({ round, filler: 'x'.repeat(120) }, 'line');
-      await until(() => readlinkSync(file.path) !== before);
+      await until('the log is written', () => readlinkSync(file.path) !== before);
     }
     const numbered = () => readdirSync(join(directory, 'logs')).filter((name) => /^waybill\.\d+\.log$/.test(name));
-    await until(() => numbered().length <= file.maxBackups + 1);
+    await until('the log is written', () => numbered().length <= file.maxBackups + 1);
     await log.close();
     const newest = numbered()
       .sort((a, b) => Number(a.split('.')[1]) - Number(b.split('.')[1]))
@@ -172,11 +173,3 @@ describe('logger', () => {
     expect(text).toContain('port: 2906');
   });
 });
-
-async function until(isTrue: () => boolean): Promise<void> {
-  const end = Date.now() + 5000;
-  while (!isTrue()) {
-    if (Date.now() > end) throw new Error('did not happen within 5 s');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
