@@ -95,7 +95,7 @@ function publishedOnce(): () => void {
     if (isDone) return;
     isDone = true;
     const url = new URL('../providers/public.js', import.meta.url).href;
-    register('./module-hook.js', { parentURL: import.meta.url, data: { url } });
+    register('../composition/module-hook.js', { parentURL: import.meta.url, data: { url } });
   };
 }
 

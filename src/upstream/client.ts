@@ -2,7 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, type ZlibOptions } from 'node:zlib';
-import { Pool } from 'undici';
+// Its own file: the whole of undici is fetch, sockets, caches and mocks too, and takes 50 ms more of every start.
+import Pool from 'undici/lib/dispatcher/pool.js';
 import { bodyLength } from '../domain/body.js';
 import type { Clock } from '../domain/ports.js';
 import type { JsonObject } from '../domain/task.js';

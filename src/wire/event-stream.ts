@@ -1,5 +1,6 @@
+import { createRequire } from 'node:module';
 import { crc32 } from 'node:zlib';
-import { EventStreamCodec } from '@smithy/eventstream-codec';
+import type { EventStreamCodec } from '@smithy/eventstream-codec';
 import type { SseEvent } from '../domain/provider.js';
 
 /** Larger than AWS sends: 16 MiB of payload, 128 KiB of headers. */
@@ -9,10 +10,16 @@ const PRELUDE_BYTES = 12;
 /** A prelude and the checksum of the whole. */
 const MIN_MESSAGE_BYTES = 16;
 
-const codec = new EventStreamCodec(
-  (bytes) => (typeof bytes === 'string' ? bytes : Buffer.from(bytes).toString('utf8')),
-  (text) => Buffer.from(text, 'utf8'),
-);
+/** Required only now: most daemons see no such stream. */
+function createCodec(): EventStreamCodec {
+  const require = createRequire(import.meta.url);
+  const { EventStreamCodec: Codec } =
+    require('@smithy/eventstream-codec') as typeof import('@smithy/eventstream-codec');
+  return new Codec(
+    (bytes) => (typeof bytes === 'string' ? bytes : Buffer.from(bytes).toString('utf8')),
+    (text) => Buffer.from(text, 'utf8'),
+  );
+}
 
 /** A stream that is no such stream, not any more, or was cut inside a message. It cannot be read further. */
 export class EventStreamBrokenError extends Error {
@@ -29,6 +36,7 @@ export class EventStreamBrokenError extends Error {
  * Source: https://smithy.io/2.0/aws/amazon-eventstream.html
  */
 export class EventStreamDecoder {
+  readonly #codec = createCodec();
   readonly #maxMessageBytes: number;
   #parts: Buffer[] = [];
   #bytes = 0;
@@ -88,7 +96,7 @@ export class EventStreamDecoder {
     this.#parts = rest.length === 0 ? [] : [rest];
     this.#bytes = rest.length;
     this.#needed = PRELUDE_BYTES;
-    return decodeMessage(buffer.subarray(0, length));
+    return decodeMessage(this.#codec, buffer.subarray(0, length));
   }
 
   /** A length is believed only with its checksum: a wrong one would be waited for in vain. */
@@ -104,7 +112,7 @@ export class EventStreamDecoder {
   }
 }
 
-function decodeMessage(bytes: Buffer): SseEvent {
+function decodeMessage(codec: EventStreamCodec, bytes: Buffer): SseEvent {
   let message: ReturnType<EventStreamCodec['decode']>;
   try {
     message = codec.decode(bytes);

@@ -1,5 +1,5 @@
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
-import { SignatureV4 } from '@smithy/signature-v4';
+import type { SignatureV4 } from '@smithy/signature-v4';
 import type { HeaderFields, SignableRequest } from '../../domain/provider.js';
 import type { Secret } from '../../domain/secret.js';
 import { bearer } from '../openai-compatible.js';
@@ -75,7 +75,9 @@ export async function signForBedrock(request: SignableRequest, key: Secret): Pro
   const credentials = credentialsIn(key);
   if (credentials === null) return {};
   const { protocol, hostname, host, pathname } = new URL(request.url);
-  const signer = new SignatureV4({
+  // Loaded by the first who signs: most daemons never do.
+  const { SignatureV4: Signer } = await import('@smithy/signature-v4');
+  const signer = new Signer({
     credentials,
     service: SERVICE,
     region: regionIn(request.url) ?? regionOf(request.region) ?? DEFAULT_REGION,
