@@ -60,7 +60,8 @@ export function checkedOutcome(
     return isStep(outcome.next) ? outcome : wrong('{ ok: later, next: { id, route, afterMs, cancel } }');
   }
   if (outcome.ok === false && isObject(outcome.fault)) {
-    return { ok: false, fault: checkedFault(outcome.fault), usage: checkedUsage(outcome.usage) };
+    const hasEnded = outcome.hasEnded === true ? { hasEnded: true as const } : {};
+    return { ok: false, fault: checkedFault(outcome.fault), usage: checkedUsage(outcome.usage), ...hasEnded };
   }
   if (outcome.ok === true && isObject(outcome.answer)) {
     const { answer } = outcome;

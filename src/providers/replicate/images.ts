@@ -75,7 +75,7 @@ export function readImage(
   const { created, output } = read.prediction;
   const urls = (Array.isArray(output) ? output : [output]).filter(isAddress);
   if (urls.length === 0 || (Array.isArray(output) && urls.length < output.length)) {
-    return { ok: false, fault: malformed('the prediction’s output is no image'), usage: null };
+    return { ok: false, fault: malformed('the prediction’s output is no image'), usage: null, hasEnded: true };
   }
   const data = urls.map((url) => {
     const base64 = /^data:[^,;]*(?:;[^,;]+)*;base64,(.*)$/s.exec(url)?.[1];
