@@ -4,7 +4,7 @@ import { malformed } from '../../wire/fault.js';
 import { passed } from '../../wire/plain-answer.js';
 import { unitReport } from '../../wire/task-usage.js';
 import { RequestParameters } from '../request-parameters.js';
-import { predictionPayload } from './chat-request.js';
+import { predictionPayload, withOwnInputs } from './chat-request.js';
 import { readPrediction } from './prediction.js';
 
 /** OpenAI's parameters of the image, of which its own models on Replicate have inputs of the same names. */
@@ -51,7 +51,7 @@ export function prepareImage(request: TaskRequest, target: UpstreamTarget): Payl
     }
   }
   const input: JsonObject = { prompt: parameters.takeRaw('prompt'), ...numberOf(parameters, target) };
-  return predictionPayload(target, { ...input, ...parameters.rest() });
+  return predictionPayload(target, withOwnInputs(input, parameters, request));
 }
 
 function numberOf(parameters: RequestParameters, { providerModel }: UpstreamTarget): JsonObject {
