@@ -180,6 +180,11 @@ const BROKEN: Array<[string, string | null, RegExp]> = [
   ],
   ['throws as it loads', 'throw new Error("no luck today");', /does not load: no luck today/],
   ['imports what is not there', 'import "nowhere-at-all";', /does not load: Cannot find package 'nowhere-at-all'/],
+  [
+    'requires what is there for import',
+    "import { createRequire } from 'node:module'; createRequire(import.meta.url)('waybill/provider');",
+    /does not load: Cannot find module 'waybill\/provider'; .*make this an ES module/,
+  ],
   ['exports nothing of the kind', 'export const adaptor = {};', /exports no adapter: .* it exports adaptor/],
   ['exports a function', 'export default () => ({});', /the adapter is a function; expected an object/],
   ['has no id', flawed('id: undefined'), /`id` is missing; expected a name/],
