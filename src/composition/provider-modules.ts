@@ -53,9 +53,7 @@ export function createModuleLoader({ builtIn, warn }: ModuleLoaderOptions): Load
       exported = await inTime(import(failed === undefined ? url.href : `${url.href}&again=${failed}`));
     } catch (error) {
       failures.set(url.href, (failures.get(url.href) ?? 0) + 1);
-      // Node keeps the line of a mistake of syntax to itself.
-      const where = error instanceof SyntaxError ? `; \`node ${place.file}\` shows where` : '';
-      return broken(`the module ${place.file} does not load: ${firstLine(error)}${where}`);
+      return broken(`the module ${place.file} does not load: ${firstLine(error)}${helpWith(error, place.file)}`);
     }
     const outcome = adapterIn(exported, type, builtIn, sayOnce);
     if (outcome.kind === 'adapter') loaded.set(url.href, outcome.adapter);
@@ -86,6 +84,14 @@ function adapterIn(
     return broken(`its adapter has the name \`${taken}\`, which is that of a built-in type; give it another`);
   }
   return { kind: 'adapter', adapter: guarded(check.adapter, type, sayOnce) };
+}
+
+function helpWith(error: unknown, file: string): string {
+  // Node keeps the line of a mistake of syntax to itself.
+  if (error instanceof SyntaxError) return `; \`node ${file}\` shows where`;
+  // The hook is for `import` alone.
+  const isRequired = /^Cannot find module 'waybill\/provider'/.test(firstLine(error));
+  return isRequired ? '; it is there for `import`, not for `require`: make this an ES module (`.mjs`)' : '';
 }
 
 /** Lets modules import `waybill/provider` wherever they lie, and get the code that runs here: one `WaybillError` for all. */

@@ -12,6 +12,7 @@ import { abandonmentOf } from './endings.js';
 import { type FailedAttempt, rejectedError } from './exhausted.js';
 import type { Expectation } from './expectation.js';
 import { keyScope, type Lease, leaseKey } from './lease.js';
+import { learnFromFailure } from './lessons.js';
 import type { DispatchParts } from './parts.js';
 import type { Reading } from './reading.js';
 import type { Record } from './record.js';
@@ -260,13 +261,8 @@ export class Attempts {
     const { target, key } = call.plan;
     const verdict = target.adapter.classify?.(failure) ?? defaultVerdict(failure);
     target.keys.report(key.id, verdict, failure.message);
-    if (verdict.action === 'retry') {
-      // One that is too slow to answer in time is at least so slow.
-      const firstByteMs = failure.kind === 'timeout' ? this.#shared.parts.clock.now() - call.plan.sentAt : null;
-      this.#shared.parts.health.record(target.id, { ok: false, firstByteMs });
-    }
-    // Whoever says what is wrong with a request, or with a key, is alive.
-    else this.#shared.parts.health.proofOfLife(target.id);
+    const now = this.#shared.parts.clock.now();
+    learnFromFailure(this.#shared.parts.health, call.plan, { failure, verdict, now });
     this.#failed.push({ failure, verdict });
     if (isContextLength(failure)) this.#exceededWindow = Math.max(this.#exceededWindow, target.contextWindow ?? 0);
     call.settle({ kind: 'failed', failure, report: result.report }, result.firstByteAt, failure.message);

@@ -9,6 +9,7 @@ import { usageChunk, withCost } from '../wire/openai-cost.js';
 import type { AnswerStream } from './answer-stream.js';
 import type { Call } from './call.js';
 import { abandonmentOf, toStreamError } from './endings.js';
+import { learnFromBreak } from './lessons.js';
 import type { DispatchParts } from './parts.js';
 import type { Reading } from './reading.js';
 import type { Record } from './record.js';
@@ -116,7 +117,7 @@ class Pump {
   /** The provider broke the stream after its first content: told in the stream, and never made to look complete. */
   async #broke(failure: UpstreamFailure, sink: StreamSink): Promise<void> {
     const { call, parts, record } = this.#delivery;
-    parts.health.record(call.plan.target.id, { ok: false, firstByteMs: null });
+    learnFromBreak(parts.health, call.plan);
     const outcome = call.plan.request.life.clientGone ? 'cancelled' : 'failed';
     const errorCode = 'upstream_interrupted';
     this.#settle({ kind: 'cut', outcome, status: 200, errorCode }, failure.message);

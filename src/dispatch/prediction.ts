@@ -145,7 +145,7 @@ export class Prediction implements StreamOwner {
         return step;
       }
       // An answer, or the prediction's own failure: there is nothing left to cancel.
-      if (step.kind !== 'failed' || (result.ok && step.failure.kind === 'status')) {
+      if (step.kind !== 'failed' || step.hasEnded === true || (result.ok && step.failure.kind === 'status')) {
         this.#isOver = true;
         return step;
       }

@@ -19,7 +19,14 @@ export type Reading =
   | { kind: 'answer'; answer: TaskAnswer; headers: HeaderFields; status: number; firstByteAt: number }
   /** `contentType`: of a file; absent for events. */
   | { kind: 'stream'; stream: AnswerStream; contentType?: string; headers: HeaderFields; firstByteAt: number }
-  | { kind: 'failed'; failure: UpstreamFailure; report: UsageReport | null; firstByteAt: number | null };
+  | {
+      kind: 'failed';
+      failure: UpstreamFailure;
+      report: UsageReport | null;
+      firstByteAt: number | null;
+      /** The prediction is over. */
+      hasEnded?: true;
+    };
 
 type FailedReading = Extract<Reading, { kind: 'failed' }>;
 
@@ -110,7 +117,8 @@ async function readWhole(
   const outcome = plan.prepared.helper.getResponse(whole, request.ask, plan.upstream);
   if (outcome.ok === 'later') return { kind: 'later', next: outcome.next };
   if (!outcome.ok) {
-    return failed(withHint(failureFromFault(outcome.fault, secrets), target), outcome.usage, firstByteAt);
+    const reading = failed(withHint(failureFromFault(outcome.fault, secrets), target), outcome.usage, firstByteAt);
+    return outcome.hasEnded === true ? { ...reading, hasEnded: true } : reading;
   }
   const { answer } = outcome;
   const headers = passedHeaders(response, secrets);

@@ -71,6 +71,14 @@ export function defaultVerdict(failure: UpstreamFailure): Verdict {
   return { action: 'reject' };
 }
 
+/** What undici says of a header or an address that it does not send. */
+const UNSENDABLE = 'UND_ERR_INVALID_ARG';
+
+/** True when the provider was not there: of that no key is the cause, unless it was one that cannot be sent. */
+export function isUnreachable({ kind, code }: Pick<UpstreamFailure, 'kind' | 'code'>): boolean {
+  return kind === 'connect' && code !== UNSENDABLE;
+}
+
 /** Redirects are not followed: whoever asks again is sent the same way. */
 function isRedirect({ status }: UpstreamFailure): boolean {
   return status !== null && status >= 300 && status < 400;

@@ -89,7 +89,13 @@ export interface AnswerFault {
 export type AnswerOutcome =
   | { ok: true; answer: TaskAnswer }
   /** A failed answer may still have reported what it used, and then costs that. */
-  | { ok: false; fault: AnswerFault; usage: UsageReport | null };
+  | {
+      ok: false;
+      fault: AnswerFault;
+      usage: UsageReport | null;
+      /** Of a prediction that has come to its end all the same: there is nothing to ask again, or to cancel. */
+      hasEnded?: true;
+    };
 
 /** A prediction has begun, and goes on at the provider whether or not anybody asks for it. */
 export interface Unfinished {

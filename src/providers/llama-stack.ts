@@ -30,13 +30,20 @@ function authenticateLlamaStack(key: Secret): HeaderFields {
   return data === null ? bearer(key) : { 'x-llamastack-provider-data': data, 'x-ogx-provider-data': data };
 }
 
-/** On one line, as a header must be; null for what is none. */
+/** On one line and of ASCII, as a header must be; null for what is none. */
 function asJsonObject(text: string): string | null {
   if (!text.trimStart().startsWith('{')) return null;
   try {
-    return JSON.stringify(JSON.parse(text));
+    return JSON.stringify(JSON.parse(text)).replace(BEYOND_ASCII, escaped);
   } catch {
     // A key that only begins like JSON.
     return null;
   }
+}
+
+/** UTF-16 units that a header cannot hold, or not as what they are. JSON may write any of them as an escape. */
+const BEYOND_ASCII = /[^ -~]/g;
+
+function escaped(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -9,15 +9,7 @@ const WITHOUT_EFFECT = [
   ...['prompt_cache_retention', 'prediction'],
 ];
 /** Parameters of OpenAI's chat that ask for something a native dialect has no place for. */
-const OPENAI_ONLY = [
-  'audio',
-  'function_call',
-  'functions',
-  'logit_bias',
-  'top_logprobs',
-  'verbosity',
-  'web_search_options',
-];
+const OPENAI_ONLY = ['audio', 'function_call', 'functions', 'logit_bias', 'top_logprobs', 'verbosity'];
 
 /**
  * The parameters of a request on their way into a provider's own dialect: what the config adds under the client's own,
@@ -89,6 +81,8 @@ export class RequestParameters {
     for (const name of OPENAI_ONLY) {
       if (says(this.take(name))) this.refuse(name, 'has no such parameter');
     }
+    // Empty it asks for a search as well.
+    if (this.take('web_search_options') !== undefined) this.refuse('web_search_options', 'has no such parameter');
   }
 
   /** The bound of the answer's tokens, kept within `cap`. 0 and -1 mean no bound to the servers that take them. */

@@ -77,7 +77,14 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
 
   async function send(call: UpstreamCall): Promise<UpstreamResult> {
     if (call.life.isEnded) throw call.life.reason;
-    const { pool, path } = wayTo(call.route.url, call.connectMs);
+    let way: { pool: Pool; path: string };
+    try {
+      way = wayTo(call.route.url, call.connectMs);
+    } catch (error) {
+      // An address that an adapter made, or a provider gave, and that is none.
+      return { ok: false, failure: failureFromError(error, { secrets: call.secrets }), report: null, stated: [] };
+    }
+    const { pool, path } = way;
     const exchange = new Exchange(call);
     pool.dispatch(
       {
@@ -250,6 +257,9 @@ function usageIn(body: Buffer): UsageReport | null {
 }
 
 function splitUrl(url: string): { origin: string; path: string } {
-  const slash = url.indexOf('/', url.indexOf('://') + 3);
-  return slash === -1 ? { origin: url, path: '/' } : { origin: url.slice(0, slash), path: url.slice(slash) };
+  const start = url.indexOf('://') + 3;
+  const end = url.slice(start).search(/[/?#]/);
+  if (end === -1) return { origin: url, path: '/' };
+  const path = url.slice(start + end);
+  return { origin: url.slice(0, start + end), path: path.startsWith('/') ? path : `/${path}` };
 }

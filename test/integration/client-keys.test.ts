@@ -57,6 +57,7 @@ beforeAll(async () => {
         pricing: undefined,
         models: [{ id: 'org/fill', tasks: ['fill-mask'] }],
       }),
+      provider('stack', upstream.url, { ...open, type: 'llama_stack', models: [{ id: 's' }] }),
       provider('tight', upstream.url, {
         ...open,
         limits: { req_per_min: 1 },
@@ -245,6 +246,64 @@ describe('a brought key that is refused', () => {
     upstream.setScript([answer()]);
     expect((await ask()).status).toBe(200);
     expect((await ask({}, {})).status).toBe(200);
+  });
+});
+
+describe('a brought key and the breaker, which is everybody’s', () => {
+  const brought = { [HEADER]: `open=${OWN}` };
+
+  it.each([
+    ['500', failure(500)],
+    ['nonsense', { body: '<html>' }],
+    ['an overload of its account', failure(529)],
+    ['a stream that breaks off', { ...stream(), cutAfterBytes: 300 }],
+  ] as const)('%s opens none', async (what, step) => {
+    upstream.setScript([step]);
+    const isStream = what.startsWith('a stream');
+    for (let i = 0; i < 6; i += 1) await (await ask({ stream: isStream }, brought)).text();
+    expect(upstream.requests.length).toBeGreaterThanOrEqual(6);
+    upstream.setScript([answer()]);
+    expect((await ask({}, {})).status).toBe(200);
+  });
+
+  it('that its provider cannot be sent opens none', async () => {
+    const own = { [HEADER]: 'stack={"a_key":"\\u0007-\\u4e2d-\\u00e9"}' };
+    for (let i = 0; i < 6; i += 1) expect((await ask({ model: 'stack:s' }, own)).status).toBe(200);
+    expect(upstream.requests[0]?.headers['x-llamastack-provider-data']).toBe('{"a_key":"\\u0007-\\u4e2d-\\u00e9"}');
+    expect((await ask({ model: 'stack:s' }, {})).status).toBe(200);
+  });
+
+  it('that is refused closes none that is open', async () => {
+    const lone = await startRouter([provider('open', upstream.url, { allow_client_keys: true, api_keys: ['ours'] })], {
+      policy: { ...IMPATIENT, cooldown: { failures: 1, window: '10s', open: '300ms' } },
+    });
+    try {
+      const post = (headers = {}) => lone.post('/v1/chat/completions', chatBody({ model: 'open:m' }), headers);
+      upstream.setScript([failure(500)]);
+      expect((await post()).status).toBe(503);
+      await new Promise((resolve) => setTimeout(resolve, 320));
+      upstream.setScript([failure(401)]);
+      expect((await post(brought)).status).toBe(502);
+      const { providers } = await lone.admin<{ providers: object[] }>('/providers');
+      expect(providers).toMatchObject([{ status: 'degraded' }]);
+    } finally {
+      await lone.stop();
+    }
+  });
+
+  it('finds out, as any other, that nobody is there', async () => {
+    const gone = await startUpstream([answer()]);
+    await gone.close();
+    const lone = await startRouter([provider('open', gone.url, { allow_client_keys: true })], {
+      policy: { ...IMPATIENT, cooldown: { failures: 2, window: '10s', open: '60s' } },
+    });
+    try {
+      const post = () => lone.post('/v1/chat/completions', chatBody({ model: 'open:m' }), brought);
+      expect((await post()).status).toBe(503);
+      expect((await errorOf(await post())).message).toContain('left alone');
+    } finally {
+      await lone.stop();
+    }
   });
 });
 

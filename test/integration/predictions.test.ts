@@ -48,6 +48,8 @@ const COST = 20_000;
 /** Every entry is its own target, so that the failures of one test open no breaker for another. */
 const ALONE = [
   'whole',
+  'odd',
+  'bare',
   'flaky',
   'gone',
   'held',
@@ -176,6 +178,25 @@ describe('a prediction that takes its time', () => {
     const { attempts } = await recordOf(daemon, response);
     expect(attempts.at(-1)).toMatchObject({ provider: 'second', outcome: 'ok' });
     expect(attempts[0]).toMatchObject({ provider: 'first', outcome: 'failed', status: 500, cost_nano_usd: 0 });
+  });
+
+  it('that ended with something else than was asked costs what it used, and is neither asked again nor cancelled', async () => {
+    upstream.setScript(replicateScript({ ask: done({ output: { text: 'five words' } }) }));
+    const response = await ask('odd');
+    expect([response.status, ((await response.json()) as ErrorBody).error.code]).toEqual([502, 'upstream_malformed']);
+    expect(calls()).toEqual(['make', 'ask', 'make', 'ask']);
+    const { attempts } = await recordOf(daemon, response);
+    expect(attempts.map(({ cost_nano_usd }) => cost_nano_usd)).toEqual([COST, COST]);
+  });
+
+  it('whose stream has an address without a path is followed all the same', async () => {
+    upstream.setScript((request, index) =>
+      request.path === '/?id=1'
+        ? { rawBytes: streamed(['five ', 'words']), headers: { 'content-type': 'text/event-stream' } }
+        : replicateScript({ make: running({ urls: { stream: `${upstream.url}?id=1` } }) })(request, index),
+    );
+    const response = await ask('bare', { stream: true });
+    expect([response.status, await response.text()]).toEqual([200, expect.stringContaining('[DONE]')]);
   });
 
   it('whose input was refused is the caller’s to mend', async () => {

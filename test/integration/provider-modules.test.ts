@@ -180,6 +180,11 @@ const BROKEN: Array<[string, string | null, RegExp]> = [
   ],
   ['throws as it loads', 'throw new Error("no luck today");', /does not load: no luck today/],
   ['imports what is not there', 'import "nowhere-at-all";', /does not load: Cannot find package 'nowhere-at-all'/],
+  [
+    'requires what is there for import',
+    "import { createRequire } from 'node:module'; createRequire(import.meta.url)('waybill/provider');",
+    /does not load: Cannot find module 'waybill\/provider'; .*make this an ES module/,
+  ],
   ['exports nothing of the kind', 'export const adaptor = {};', /exports no adapter: .* it exports adaptor/],
   ['exports a function', 'export default () => ({});', /the adapter is a function; expected an object/],
   ['has no id', flawed('id: undefined'), /`id` is missing; expected a name/],
@@ -321,6 +326,10 @@ describe('a type that is a name', () => {
 
 const boom = '() => { throw new Error("boom"); }';
 
+const TWO_EVENTS = '{ kind: "chunk", content: true, data: "{}\\n\\ndata: [DONE]" }';
+const faulty = (rest: string) => `{ ok: false, fault: { kind: 'status', message: 'm', ${rest} }, usage: null }`;
+const answered = (rest: string) => `{ ok: true, answer: { usage: null, outputTexts: () => [], ${rest} } }`;
+
 /** The function, what is put over a right adapter and its helper, and how the request ends: status, code, attempts. */
 const FAILING: Array<[string, string, string, number, string, number]> = [
   ['makeRoute', '', `makeRoute: ${boom}`, 500, 'internal_error', 0],
@@ -334,8 +343,25 @@ const FAILING: Array<[string, string, string, number, string, number]> = [
   ['getResponse', '', 'getResponse: () => undefined', 502, 'upstream_malformed', 1],
   ['getResponse', '', 'getResponse: () => ({ ok: "later", next: {} })', 502, 'upstream_malformed', 1],
   ['getResponse', '', 'predicts: true, getResponse: () => ({ ok: "later", next: {} })', 502, 'upstream_malformed', 1],
+  ['getResponse', '', 'getResponse: () => ({ ok: false, fault: {}, usage: null })', 502, 'upstream_malformed', 1],
+  ['getResponse', '', `getResponse: () => (${faulty('status: 200')})`, 502, 'upstream_malformed', 1],
+  ['getResponse', '', `getResponse: () => (${answered('body: "no JSON"')})`, 502, 'upstream_malformed', 1],
+  ['getResponse', '', `getResponse: () => (${answered('body: {}')})`, 502, 'upstream_malformed', 1],
+  [
+    'getResponse',
+    '',
+    `getResponse: () => (${answered('body: "x", contentType: "a\\nb"')})`,
+    502,
+    'upstream_malformed',
+    1,
+  ],
+  ['prepareHeaders', '', 'prepareHeaders: () => ({ "x-a": "b\\r\\nx-c: d" })', 502, 'upstream_malformed', 1],
+  ['prepareHeaders', '', 'prepareHeaders: () => ({ "x a": "b" })', 502, 'upstream_malformed', 1],
+  ['authenticate', 'authenticate: async () => ({})', '', 502, 'upstream_malformed', 1],
   ['openStream', '', `openStream: ${boom}`, 502, 'upstream_malformed', 1],
   ['read', '', `openStream: () => ({ read: ${boom} })`, 502, 'upstream_malformed', 1],
+  ['read', '', `openStream: () => ({ read: () => (${TWO_EVENTS}) })`, 502, 'upstream_malformed', 1],
+  ['read', '', 'openStream: () => ({ read: () => ({ kind: "fault", fault: {} }) })', 502, 'upstream_malformed', 1],
 ];
 
 describe('a function that fails while the daemon runs', () => {
@@ -407,10 +433,25 @@ describe('a function that fails while the daemon runs', () => {
     expect(router.output()).toMatch(/failed in hint: boom/);
   });
 
+  it.each([
+    ['rotate-key', 'cooldownMs: NaN'],
+    ['rotate-key', 'cooldownMs: "soon"'],
+    ['wait', ''],
+    ['wait', 'afterMs: -1'],
+    ['retry', 'afterMs: Infinity'],
+  ])('is done without where it says to %s for what is no time (%s)', async (action, rest) => {
+    const over = `classify: () => ({ action: '${action}', ${rest} })`;
+    const router = await start([entry('x', write(`runtime-${asked++}.js`, flawed(over)))]);
+    upstream.setScript([{ status: 503, body: { error: { message: 'no' } } }]);
+    expect((await ask(router)).status).toBe(503);
+    expect(router.output()).toMatch(/failed in classify: it gave something else than/);
+    expect((await fetch(`${router.url}/health/ready`)).status).toBe(200);
+  });
+
   it('keeps figures that are no counts out of the ledger', async () => {
     const usage = '{ counts: { input: 7, output: -3, cachedInput: "9" }, problems: [] }';
-    const answered = `getResponse: () => ({ ok: true, answer: { body: '{}', usage: ${usage}, outputTexts: () => ['five'] } })`;
-    const router = await start([entry('x', write(`runtime-${asked++}.js`, flawed('', answered)))]);
+    const helper = `getResponse: () => ({ ok: true, answer: { body: '{}', usage: ${usage}, outputTexts: () => ['five'] } })`;
+    const router = await start([entry('x', write(`runtime-${asked++}.js`, flawed('', helper)))]);
     const response = await ask(router);
     expect(response.status).toBe(200);
     expect(await recordOf(router, response)).toMatchObject({ usage: { input: 7, output: 1, source: 'estimated' } });

@@ -1,7 +1,7 @@
 import type { AnswerFault, SseEvent, StreamReader, StreamStep, UpstreamAnswer } from '../../domain/provider.js';
 import type { UsageReport } from '../../domain/usage.js';
 import type { Guard } from './guard.js';
-import { checkedStep, checkedUsage, textsOf } from './results.js';
+import { checkedIdentity, checkedStep, checkedUsage, textOf, textsOf } from './results.js';
 
 /** A reader of an adapter that is not ours. Once it has failed at an event it is asked no more, and the stream is broken. */
 export class GuardedReader implements StreamReader {
@@ -53,7 +53,7 @@ export class GuardedReader implements StreamReader {
   }
 
   usageChunk(): string | null {
-    return this.#may('usageChunk', () => this.#reader?.usageChunk() ?? null, null);
+    return this.#may('usageChunk', () => textOf(this.#reader?.usageChunk() ?? undefined) ?? null, null);
   }
 
   outputTexts(): string[] {
@@ -62,7 +62,7 @@ export class GuardedReader implements StreamReader {
 
   identity(): { id: string; created: number; model: string } {
     const unknown = { id: '', created: 0, model: this.#model };
-    return this.#may('identity', () => ({ ...unknown, ...this.#reader?.identity() }), unknown);
+    return this.#may('identity', () => checkedIdentity({ ...unknown, ...this.#reader?.identity() }), unknown);
   }
 
   #broken(): StreamStep {

@@ -1,10 +1,14 @@
 import type { Verdict } from '../../domain/failure.js';
 import type {
+  AnswerFault,
   AnswerOutcome,
   HeaderFields,
   NextStep,
   Payload,
+  SseEvent,
+  StreamReader,
   StreamStep,
+  TaskAnswer,
   Unfinished,
   UpstreamRoute,
 } from '../../domain/provider.js';
@@ -29,9 +33,20 @@ export function checkedPayload(payload: Payload): Payload {
   return wrong('{ kind: json, body: text }, or bytes or a stream with a contentType');
 }
 
+/** What a header may hold: https://www.rfc-editor.org/rfc/rfc9110#name-fields */
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
 export function checkedHeaders(headers: HeaderFields): HeaderFields {
-  const isHeaders = isObject(headers) && Object.values(headers).every((value) => typeof value === 'string');
-  return isHeaders ? headers : wrong('header names to texts');
+  if (!isObject(headers) || headers instanceof Promise) return wrong('header names to texts');
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value !== 'string') return wrong(`header names to texts: \`${name}\` is none`);
+    // Of a header's value nothing is repeated: it may be a key.
+    if (!HEADER_NAME.test(name) || !HEADER_VALUE.test(value)) {
+      return wrong(`headers that can be sent: ${JSON.stringify(name)} cannot`);
+    }
+  }
+  return headers;
 }
 
 /** `outputTexts` is called later, and then guarded by `texts`. Only what says that it predicts may answer later. */
@@ -44,11 +59,13 @@ export function checkedOutcome(
     if (!predicts) return wrong('an answer: a helper that begins predictions says so by `predicts: true`');
     return isStep(outcome.next) ? outcome : wrong('{ ok: later, next: { id, route, afterMs, cancel } }');
   }
-  if (outcome.ok === false && isObject(outcome.fault)) return { ...outcome, usage: checkedUsage(outcome.usage) };
+  if (outcome.ok === false && isObject(outcome.fault)) {
+    const hasEnded = outcome.hasEnded === true ? { hasEnded: true as const } : {};
+    return { ok: false, fault: checkedFault(outcome.fault), usage: checkedUsage(outcome.usage), ...hasEnded };
+  }
   if (outcome.ok === true && isObject(outcome.answer)) {
     const { answer } = outcome;
-    const isBody = typeof answer.body === 'string' || isObject(answer.body);
-    if (isBody && typeof answer.outputTexts === 'function') {
+    if (isAnswer(answer)) {
       const outputTexts = () => texts(() => answer.outputTexts());
       return { ok: true, answer: { ...answer, usage: checkedUsage(answer.usage), outputTexts } };
     }
@@ -56,11 +73,62 @@ export function checkedOutcome(
   return wrong(OUTCOMES);
 }
 
-const OUTCOMES = '{ ok: true, answer: { body, usage, outputTexts } } or { ok: false, fault, usage }';
+/** What the usage is written into. That it is JSON from end to end is the adapter's to see to. */
+const IN_BRACES = /^\s*\{[\s\S]*\}\s*$/;
+
+function isAnswer({ body, contentType, outputTexts, events }: TaskAnswer): boolean {
+  const isBody =
+    (typeof body === 'string' && (contentType !== undefined || IN_BRACES.test(body))) ||
+    Buffer.isBuffer(body) ||
+    (isObject(body) && areBuffers(body.before) && areBuffers(body.after));
+  const isType = contentType === undefined || (typeof contentType === 'string' && HEADER_VALUE.test(contentType));
+  const isEvents = events === undefined || (Array.isArray(events) && events.every(isEvent));
+  return isBody && isType && isEvents && typeof outputTexts === 'function';
+}
+
+function areBuffers(parts: unknown): boolean {
+  return Array.isArray(parts) && parts.every((part) => Buffer.isBuffer(part));
+}
+
+function isEvent(event: unknown): boolean {
+  return isObject(event) && typeof (event as Partial<SseEvent>).data === 'string';
+}
+
+/** What is not said is not known; what is said has to be what it is called, for what the client is told is made of it. */
+export function checkedFault(fault: AnswerFault): AnswerFault {
+  const { kind, status = null, message, retryAfterMs, loadingMs } = fault;
+  const isKind = kind === 'malformed' || kind === 'status';
+  const isStatus = status === null || (Number.isInteger(status) && status >= 400 && status <= 599);
+  if (!isKind || !isStatus || typeof message !== 'string') return wrong(FAULT);
+  return {
+    kind,
+    status,
+    code: textOrNull(fault.code),
+    type: textOrNull(fault.type),
+    param: textOrNull(fault.param),
+    message,
+    retryAfterMs: isWait(retryAfterMs) ? retryAfterMs : null,
+    loadingMs: isWait(loadingMs) ? loadingMs : null,
+  };
+}
+
+const FAULT = 'a fault: { kind: malformed or status, status: 400 to 599 or null, code, type, param, message }';
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : null;
+}
+
+function isWait(ms: unknown): ms is number {
+  return typeof ms === 'number' && Number.isFinite(ms) && ms >= 0;
+}
+
+const OUTCOMES =
+  '{ ok: true, answer: { body (a JSON object as text, or bytes), usage, outputTexts } } or { ok: false, fault, usage }';
 
 function isStep(next: NextStep): boolean {
-  if (!isObject(next) || typeof next.id !== 'string' || !Number.isFinite(next.afterMs)) return false;
-  return isRoute(next.route) && (next.cancel === null || isRoute(next.cancel));
+  if (!isObject(next) || typeof next.id !== 'string' || !isWait(next.afterMs)) return false;
+  const { route, cancel, afterwards } = next;
+  return isRoute(route) && (cancel === null || isRoute(cancel)) && (afterwards === undefined || isRoute(afterwards));
 }
 
 function isRoute(route: UpstreamRoute): boolean {
@@ -86,18 +154,43 @@ export function checkedUsage(report: UsageReport | null | undefined): UsageRepor
 export function checkedStep(step: StreamStep): StreamStep {
   if (isObject(step)) {
     if (step.kind === 'nothing' || step.kind === 'done') return step;
-    if (step.kind === 'chunk' && typeof step.data === 'string' && typeof step.content === 'boolean') return step;
-    if (step.kind === 'fault' && isObject(step.fault)) return step;
+    // Its text is one line of the client's stream.
+    const isLine = step.kind === 'chunk' && typeof step.data === 'string' && !/[\r\n]/.test(step.data);
+    if (isLine && typeof step.content === 'boolean') return step;
+    if (step.kind === 'fault' && isObject(step.fault)) return { kind: 'fault', fault: checkedFault(step.fault) };
   }
-  return wrong('a step: { kind: chunk, data, content }, nothing, done, or { kind: fault, fault }');
+  return wrong('a step: { kind: chunk, data: one line, content }, nothing, done, or { kind: fault, fault }');
 }
 
-const ACTIONS: ReadonlySet<string> = new Set(['retry', 'wait', 'rotate-key', 'fall-back', 'reject']);
+export function checkedIdentity(identity: ReturnType<StreamReader['identity']>): typeof identity {
+  const { id, created, model } = identity;
+  const isIdentity = typeof id === 'string' && Number.isFinite(created) && typeof model === 'string';
+  return isIdentity ? identity : wrong('{ id: text, created: seconds, model: text }');
+}
 
+/** A wait that is none would be waited for without an end. */
 export function checkedVerdict(verdict: Verdict | undefined): Verdict | undefined {
-  if (verdict === undefined || (isObject(verdict) && ACTIONS.has(verdict.action))) return verdict;
-  return wrong(`{ action: ${[...ACTIONS].join(', ')} }, or undefined`);
+  if (verdict === undefined) return undefined;
+  if (isObject(verdict)) {
+    switch (verdict.action) {
+      case 'fall-back':
+      case 'reject':
+        return verdict;
+      case 'wait':
+        if (isWait(verdict.afterMs)) return verdict;
+        break;
+      case 'retry':
+        if (isWait(verdict.afterMs ?? 0)) return { action: 'retry', afterMs: verdict.afterMs ?? null };
+        break;
+      case 'rotate-key':
+        if (isWait(verdict.cooldownMs ?? 0)) return { ...verdict, cooldownMs: verdict.cooldownMs ?? null };
+    }
+  }
+  return wrong(VERDICTS);
 }
+
+const VERDICTS =
+  '{ action: retry, wait (both with afterMs), rotate-key (with cooldownMs), fall-back or reject }, or undefined';
 
 export function textOf(value: unknown): string | undefined {
   if (value === undefined || typeof value === 'string') return value;

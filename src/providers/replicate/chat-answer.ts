@@ -18,7 +18,8 @@ export function readChat(
   const { id, created, output, usage } = read.prediction;
   const text = textOfOutput(output);
   if (text === null) {
-    return { ok: false, fault: malformed('the prediction’s output is no text'), usage: usage?.report ?? null };
+    const fault = malformed('the prediction’s output is no text');
+    return { ok: false, fault, usage: usage?.report ?? null, hasEnded: true };
   }
   const completion = chatCompletion({
     identity: { id, created, model: target.providerModel },

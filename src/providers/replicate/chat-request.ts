@@ -23,7 +23,22 @@ export function prepareChat(request: TaskRequest, target: UpstreamTarget): Paylo
     ...boundOf(parameters, model, target),
     ...stopsOf(parameters, model),
   };
-  return predictionPayload(target, { ...input, ...parameters.rest() });
+  return predictionPayload(target, withOwnInputs(input, parameters, request));
+}
+
+/**
+ * What became of OpenAI's parameters, and beside it what is an input of the model's own. One that is both would make one
+ * of them be ignored: of the request it is refused, of the entry's `extra_body` it gives way.
+ * @throws WaybillError invalid_request
+ */
+export function withOwnInputs(input: JsonObject, parameters: RequestParameters, { body }: TaskRequest): JsonObject {
+  const own = parameters.rest();
+  for (const name of Object.keys(input)) {
+    if (own[name] === undefined) continue;
+    if (body.members.has(name)) parameters.refuse(name, 'is given this input by another parameter of the request');
+    delete own[name];
+  }
+  return { ...input, ...own };
 }
 
 /** The body that makes a prediction. */

@@ -4,7 +4,7 @@ import { malformed } from '../../wire/fault.js';
 import { passed } from '../../wire/plain-answer.js';
 import { unitReport } from '../../wire/task-usage.js';
 import { RequestParameters } from '../request-parameters.js';
-import { predictionPayload } from './chat-request.js';
+import { predictionPayload, withOwnInputs } from './chat-request.js';
 import { readPrediction } from './prediction.js';
 
 /** OpenAI's parameters of the image, of which its own models on Replicate have inputs of the same names. */
@@ -51,7 +51,7 @@ export function prepareImage(request: TaskRequest, target: UpstreamTarget): Payl
     }
   }
   const input: JsonObject = { prompt: parameters.takeRaw('prompt'), ...numberOf(parameters, target) };
-  return predictionPayload(target, { ...input, ...parameters.rest() });
+  return predictionPayload(target, withOwnInputs(input, parameters, request));
 }
 
 function numberOf(parameters: RequestParameters, { providerModel }: UpstreamTarget): JsonObject {
@@ -75,7 +75,7 @@ export function readImage(
   const { created, output } = read.prediction;
   const urls = (Array.isArray(output) ? output : [output]).filter(isAddress);
   if (urls.length === 0 || (Array.isArray(output) && urls.length < output.length)) {
-    return { ok: false, fault: malformed('the prediction’s output is no image'), usage: null };
+    return { ok: false, fault: malformed('the prediction’s output is no image'), usage: null, hasEnded: true };
   }
   const data = urls.map((url) => {
     const base64 = /^data:[^,;]*(?:;[^,;]+)*;base64,(.*)$/s.exec(url)?.[1];

@@ -103,6 +103,7 @@ describe('what Cohere is asked', () => {
     ['functions', [{ name: 'f' }]],
     ['function_call', 'auto'],
     ['web_search_options', { search_context_size: 'low' }],
+    ['web_search_options', {}],
     ['verbosity', 'low'],
     ['service_tier', 'priority'],
     ['reasoning_effort', 'medium'],

@@ -190,7 +190,7 @@ describe('a prediction that failed', () => {
 
   it('or gave something else than text, is malformed', () => {
     for (const output of [null, { text: 'x' }, [1], 7]) {
-      expect(faultOf(prediction({ output })).fault.kind).toBe('malformed');
+      expect(faultOf(prediction({ output }))).toMatchObject({ fault: { kind: 'malformed' }, hasEnded: true });
     }
   });
 });
@@ -292,6 +292,8 @@ describe('what a prompt holds', () => {
     ['parallel_tool_calls', { parallel_tool_calls: false }],
     ['reasoning_effort', { reasoning_effort: 'low' }],
     ['service_tier', { service_tier: 'flex' }],
+    ['web_search_options', { web_search_options: {} }],
+    ['prompt', { prompt: 'something else' }],
     ['stop', { stop: ['a,b'] }],
     ['messages[1].role', { messages: [...hello, { role: 'tool', content: 'x', tool_call_id: 'c' }] }],
     ['messages[0].tool_calls', { messages: [{ role: 'assistant', tool_calls: [{ id: 'c' }] }, ...hello] }],
@@ -305,6 +307,17 @@ describe('what a prompt holds', () => {
     });
     if (param.includes('[')) return;
     expect(inputOf(body, { dropParams: [param] })).toEqual({ prompt: 'hi' });
+  });
+
+  it('refuses an input that another parameter has given already, and prefers the request to the entry', () => {
+    const messages = [{ role: 'system', content: 'be brief' }, ...hello];
+    const twice = { messages, system_prompt: 'be long' };
+    expect(refusalOf(() => inputOf(twice)).param).toBe('system_prompt');
+    expect(refusalOf(() => inputOf({ stop: ['a'], stop_sequences: 'b' })).param).toBe('stop_sequences');
+    expect(inputOf({ system_prompt: 'be long' })).toEqual({ prompt: 'hi', system_prompt: 'be long' });
+    const extraBody = { system_prompt: 'be kind', top_k: 5 };
+    expect(inputOf({ messages }, { extraBody })).toEqual({ prompt: 'hi', system_prompt: 'be brief', top_k: 5 });
+    expect(inputOf({}, { extraBody })).toEqual({ prompt: 'hi', system_prompt: 'be kind', top_k: 5 });
   });
 
   it('refuses what a model’s schema lacks', () => {
@@ -325,6 +338,12 @@ describe('images', () => {
     ['style', { style: 'natural' }],
   ])('refuse %s', (param, body) => {
     expect(refusalOf(() => imageInput(body))).toMatchObject({ code: 'invalid_request', param });
+  });
+
+  it('refuse a number that is given twice', () => {
+    const twice = { n: 2, num_outputs: 4 };
+    expect(refusalOf(() => imageInput(twice, 'black-forest-labs/flux-schnell')).param).toBe('num_outputs');
+    expect(imageInput({ num_outputs: 4 }, 'black-forest-labs/flux-schnell').num_outputs).toBe(4);
   });
 
   it('take what asks for nothing, and what OpenAI’s own models have', () => {

@@ -1,7 +1,12 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Lifeline } from '../../../src/domain/lifeline.js';
-import { UpstreamBrokenError, type UpstreamClient, type UpstreamResult } from '../../../src/domain/upstream.js';
+import {
+  UpstreamBrokenError,
+  type UpstreamCall,
+  type UpstreamClient,
+  type UpstreamResult,
+} from '../../../src/domain/upstream.js';
 import { createUpstreamClient } from '../../../src/upstream/client.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { type ScriptedUpstream, startUpstream, type UpstreamStep } from '../../support/scripted-upstream.js';
@@ -20,7 +25,11 @@ afterAll(async () => {
 
 function send(step: UpstreamStep, url = upstream.url): Promise<UpstreamResult> {
   upstream.setScript([step]);
-  return client.send({
+  return client.send(call(url));
+}
+
+function call(url = upstream.url): UpstreamCall {
+  return {
     route: { method: 'POST', url: `${url}/v1/x` },
     headers: {},
     payload: { kind: 'json', body: '{}' },
@@ -30,8 +39,22 @@ function send(step: UpstreamStep, url = upstream.url): Promise<UpstreamResult> {
     limits: { sent: () => {} },
     life: new Lifeline(),
     secrets: [],
-  });
+  };
 }
+
+describe('an address', () => {
+  it('may have its query right after the host', async () => {
+    upstream.setScript([{ body: 'here' }]);
+    const result = await client.send({ ...call(), route: { method: 'GET', url: `${upstream.url}?a=b` } });
+    expect(result.ok).toBe(true);
+    expect(upstream.requests.at(-1)?.path).toBe('/?a=b');
+  });
+
+  it('that is none is a failed call, and no fault of ours', async () => {
+    const result = await client.send({ ...call(), route: { method: 'GET', url: 'http:// /x' } });
+    expect(result).toMatchObject({ ok: false, failure: { kind: 'connect', sent: false } });
+  });
+});
 
 const PACKERS = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync };
 const MEGABYTE = 1024 * 1024;
