@@ -3,6 +3,7 @@ import type { JsonObject, TaskRequest } from '../domain/task.js';
 import type { UsageReport } from '../domain/usage.js';
 import { faultIn, malformed, statusFault } from './fault.js';
 import { editMembers, scanMembers, writeObject } from './json-text.js';
+import { KeptBlocks } from './kept-blocks.js';
 import { mentionsCost, type OpenAiAnswerOptions, withTextArguments } from './openai-answer.js';
 import { answeredChoices, choiceCount } from './openai-request.js';
 import { hasFigures, parseOpenAiUsage } from './openai-usage.js';
@@ -43,8 +44,8 @@ export class OpenAiStreamReader implements StreamReader {
   readonly #finished = new Set<number>();
   #report: UsageReport | null = null;
   #usageChunk: string | null = null;
-  /** Chunks, and blocks of whole events. */
-  readonly #passed: Array<string | Buffer> = [];
+  /** Chunks, and between them blocks of whole events. */
+  readonly #passed: Array<string | KeptBlocks> = [];
   #id = '';
   #created = 0;
   #model = '';
@@ -84,7 +85,10 @@ export class OpenAiStreamReader implements StreamReader {
   passes(block: string, bytes: Buffer): boolean {
     if (!this.#hasContent || this.#parsesAll || !hasPlainEvents(block)) return false;
     if (NOTABLE.test(block) || needsReshape(block, this.#reshapes)) return false;
-    this.#passed.push(bytes);
+    const last = this.#passed.at(-1);
+    const kept = last instanceof KeptBlocks ? last : new KeptBlocks();
+    if (kept !== last) this.#passed.push(kept);
+    kept.add(bytes);
     return true;
   }
 
@@ -104,7 +108,7 @@ export class OpenAiStreamReader implements StreamReader {
   outputTexts(): string[] {
     const collector = new OutputCollector();
     for (const passed of this.#passed) {
-      for (const data of typeof passed === 'string' ? [passed] : dataOf(passed)) {
+      for (const data of typeof passed === 'string' ? [passed] : passed.pieces().flatMap(dataOf)) {
         const value = parseChunk(data);
         if (value !== null) collector.add(value);
       }

@@ -15,7 +15,7 @@ const ID = /^[A-Za-z0-9._-]+$/;
 const TASK_NAMES: ReadonlySet<string> = new Set([...TASKS, OTHER_TASK]);
 const RATE_NAMES: ReadonlySet<string> = new Set(RATE_CLASSES);
 const HELPER_FUNCTIONS = ['makeRoute', 'preparePayload', 'getResponse'];
-const HELPER_MAY_HAVE = ['prepareHeaders', 'openStream'];
+const HELPER_MAY_HAVE = ['prepareHeaders', 'openStream', 'relays'];
 const MAY_HAVE = ['sign', 'secretsIn', 'baseUrlFor', 'classify', 'hint', 'checkEntry', 'sampleConfig'];
 
 /** Checks what a module exported as its adapter, all of it at once. */

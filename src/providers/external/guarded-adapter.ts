@@ -5,6 +5,7 @@ import type { ExternalAdapter } from './adapter-shape.js';
 import { Guard, type OnThrow } from './guard.js';
 import { GuardedReader } from './guarded-reader.js';
 import {
+  checkedContentType,
   checkedHeaders,
   checkedOutcome,
   checkedPayload,
@@ -82,7 +83,7 @@ export function guarded(adapter: ExternalAdapter, type: string, onThrow: OnThrow
 }
 
 function guardedHelper(helper: TaskHelper, where: string, guard: Guard): TaskHelper {
-  const { prepareHeaders, openStream } = helper;
+  const { prepareHeaders, openStream, relays } = helper;
   const predicts = helper.predicts === true;
   const texts = (call: () => string[]): string[] =>
     guard.may(
@@ -107,6 +108,16 @@ function guardedHelper(helper: TaskHelper, where: string, guard: Guard): TaskHel
       : {
           prepareHeaders: (request, target) =>
             guard.must(`${where}.prepareHeaders`, () => checkedHeaders(prepareHeaders.call(helper, request, target))),
+        }),
+    ...(relays === undefined
+      ? {}
+      : {
+          relays: (headers) =>
+            guard.may(
+              `${where}.relays`,
+              () => checkedContentType(relays.call(helper, headers)),
+              () => null,
+            ),
         }),
     ...(openStream === undefined
       ? {}

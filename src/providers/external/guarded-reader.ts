@@ -9,6 +9,7 @@ export class GuardedReader implements StreamReader {
   readonly #where: string;
   readonly #model: string;
   readonly #reader: StreamReader | null;
+  readonly maxEventBytes?: number;
   readonly passes?: (block: string, bytes: Buffer) => boolean;
   readonly readAfterwards?: (answer: UpstreamAnswer) => boolean;
   #fault: AnswerFault | null = null;
@@ -22,6 +23,8 @@ export class GuardedReader implements StreamReader {
       return null;
     });
     this.#reader = reader;
+    const bound = reader?.maxEventBytes;
+    if (Number.isSafeInteger(bound) && (bound as number) > 0) this.maxEventBytes = bound as number;
     if (typeof reader?.passes === 'function') {
       this.passes = (block, bytes) => this.#may('passes', () => reader.passes?.(block, bytes) === true, false);
     }

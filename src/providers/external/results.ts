@@ -73,6 +73,12 @@ export function checkedOutcome(
   return wrong(OUTCOMES);
 }
 
+/** A content type as a header can carry it; null for an answer that is read first. */
+export function checkedContentType(value: unknown): string | null {
+  if (value === null) return null;
+  return typeof value === 'string' && HEADER_VALUE.test(value) ? value : wrong('a content type, or null');
+}
+
 /** What the usage is written into. That it is JSON from end to end is the adapter's to see to. */
 const IN_BRACES = /^\s*\{[\s\S]*\}\s*$/;
 
