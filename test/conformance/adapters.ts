@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import type {
   AnswerOutcome,
@@ -43,6 +44,9 @@ export interface TaskFixture {
   /** Where in the body members go that are not OpenAI's; at its top unless given. */
   extrasIn?: (body: unknown) => unknown;
 }
+
+/** Never touched, so that it takes no memory. */
+const BEYOND_TEXT = Buffer.alloc(constants.MAX_STRING_LENGTH + 1);
 
 export function aTarget(adapter: ProviderAdapter, overrides: Partial<UpstreamTarget> = {}): UpstreamTarget {
   return {
@@ -149,6 +153,11 @@ export function describeTask(adapter: ProviderAdapter, task: Task, fixture: Task
       expect(faultOf(finished(helper.getResponse(answerOf(body), request, target))).kind).toBe('malformed');
     });
 
+    it('takes an answer that is longer than a text can be for malformed', () => {
+      const answer = { ...answerOf(''), body: BEYOND_TEXT };
+      expect(faultOf(helper.getResponse(answer, request, target)).kind).toBe('malformed');
+    });
+
     it.each([
       ['{"error":{"message":"too busy","type":"server_error"}}', 500],
       ['{"error":{"message":"too busy","code":429}}', 429],
@@ -244,6 +253,15 @@ export function describeAdapter(adapter: ProviderAdapter): void {
       expect(adapter.sampleConfig()).toEqual(sample);
       if (adapter.baseUrl === null && adapter.inline !== true) expect(sample).toHaveProperty('base_url');
       if (adapter.needsKey) expect(JSON.stringify(sample['api_keys'])).toContain('${');
+      // Whoever copies it can ask for something at once, and knows what it costs where the sample has a price.
+      expect(sample['model'] ?? sample['models']).toBeDefined();
+      if (sample['pricing'] !== undefined) {
+        expect(sample['pricing']).toMatchObject({
+          unit: '1m_tokens',
+          input_token_cost: expect.any(Number),
+          output_token_cost: expect.any(Number),
+        });
+      }
     });
 
     it('lists models, where it does', () => {

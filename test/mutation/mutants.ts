@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 /** A source file without one of its lines. */
@@ -41,10 +41,8 @@ export function findMutants(root: string, files: readonly string[]): Found {
       candidates.push({ file, line: at + 1, text: text.trim(), source });
     }
   }
-  const compiled = compile(root, files, candidates);
-  const isRefused = (mutant: Mutant) => compiled.refused.has(variantOf(mutant)) || mutant.text.startsWith('export ');
-  const accepted = candidates.filter((mutant) => !isRefused(mutant));
-  const mutants = accepted.filter((mutant) => compiled.output(variantOf(mutant)) !== compiled.output(mutant.file));
+  const { accepted, output } = compile(root, files, candidates);
+  const mutants = accepted.filter((mutant) => output(variantOf(mutant)) !== output(mutant.file));
   const refused = candidates.length - accepted.length;
   return { mutants, refused, notCode: lineCount - refused - mutants.length };
 }
@@ -55,12 +53,31 @@ function variantOf({ file, line }: Mutant): string {
 }
 
 interface Compiled {
-  refused: Set<string>;
+  accepted: Mutant[];
+  /** The program a source file is compiled to. */
   output(file: string): string;
 }
 
 function compile(root: string, files: readonly string[], candidates: readonly Mutant[]): Compiled {
   for (const mutant of candidates) writeFileSync(join(root, variantOf(mutant)), mutant.source);
+  let accepted = candidates.filter(({ text }) => !text.startsWith('export '));
+  // As long as one file is no TypeScript at all, the compiler looks no further at any.
+  for (;;) {
+    const refused = refusedBy(root, [...files, ...accepted.map(variantOf)]);
+    const broken = files.find((file) => refused.has(file));
+    if (broken !== undefined) throw new Error(`${broken} does not compile as it is`);
+    if (refused.size === 0) break;
+    accepted = accepted.filter((mutant) => !refused.has(variantOf(mutant)));
+  }
+  for (const mutant of candidates) rmSync(join(root, variantOf(mutant)));
+  return {
+    accepted,
+    output: (file) => readFileSync(join(root, 'compiled', file.replace(/\.ts$/, '.js')), 'utf8'),
+  };
+}
+
+/** Compiles to `compiled`. @returns the files with an error, as the compiler names them */
+function refusedBy(root: string, files: readonly string[]): Set<string> {
   const config = {
     extends: './tsconfig.json',
     compilerOptions: {
@@ -74,7 +91,7 @@ function compile(root: string, files: readonly string[], candidates: readonly Mu
       noUnusedParameters: false,
     },
     include: [],
-    files: [...files, ...candidates.map(variantOf)],
+    files,
   };
   writeFileSync(join(root, 'tsconfig.mutants.json'), JSON.stringify(config));
   mkdirSync(join(root, 'compiled'), { recursive: true });
@@ -85,19 +102,12 @@ function compile(root: string, files: readonly string[], candidates: readonly Mu
     maxBuffer: 1 << 30,
   });
   if (run.error !== undefined) throw run.error;
-  for (const mutant of candidates) rmSync(join(root, variantOf(mutant)));
   const refused = new Set(
     [...run.stdout.matchAll(/^(\S+\.ts)\(\d+,\d+\): error/gm)].map((match) => match[1] as string),
   );
-  const broken = files.find((file) => refused.has(file));
-  if (broken !== undefined) throw new Error(`${broken} does not compile as it is`);
-  const texts = new Map<string, string>();
-  const output = (file: string): string => {
-    const path = join(root, 'compiled', file.replace(/\.ts$/, '.js'));
-    const known = texts.get(path) ?? (existsSync(path) ? readFileSync(path, 'utf8') : null);
-    if (known === null) throw new Error(`the compiler left no ${path}:\n${run.stdout.slice(0, 2_000)}${run.stderr}`);
-    texts.set(path, known);
-    return known;
-  };
-  return { refused, output };
+  const isUnexplained = run.status !== 0 && refused.size === 0;
+  if (isUnexplained || refused.size > [...refused].filter((file) => files.includes(file)).length) {
+    throw new Error(`the compiler fails beside the files it was given: ${run.stdout.slice(0, 2_000)}${run.stderr}`);
+  }
+  return refused;
 }

@@ -4,6 +4,7 @@ import type { UpstreamFailure } from '../../../src/domain/failure.js';
 import type { TaskHelper, UpstreamTarget } from '../../../src/domain/provider.js';
 import { huggingface } from '../../../src/providers/huggingface/adapter.js';
 import { poolingOf, toVectors } from '../../../src/providers/huggingface/pooling.js';
+import { parseJsonBody } from '../../../src/wire/json-text.js';
 import { answerOf, aRequest, aTarget } from '../../conformance/adapters.js';
 import { answerTextOf } from '../../support/answer-text.js';
 import { finished } from '../../support/finished.js';
@@ -19,6 +20,17 @@ function read(body: string, request: object, overrides: Partial<UpstreamTarget> 
     ? JSON.parse(answerTextOf(outcome.answer.body)).data.map((item: { embedding: unknown }) => item.embedding)
     : outcome.fault;
 }
+
+describe('reranking by Text Embeddings Inference', () => {
+  it('takes documents that are texts, and says which one is not', () => {
+    const request = { task: 'rerank', stream: false, includeUsage: false } as const;
+    const body = parseJsonBody('{"model":"m","query":"q","documents":["a",{"title":"b"}]}');
+    const target = aTarget(huggingface, { baseUrl: 'http://127.0.0.1:9' });
+    expect(() => huggingface.tasks.rerank?.preparePayload({ ...request, body }, target)).toThrow(
+      expect.objectContaining({ param: 'documents[1]' }),
+    );
+  });
+});
 
 describe('routes', () => {
   const ask = aRequest('embedding', { input: 'a' });
