@@ -42,7 +42,7 @@ async function main(paths: readonly string[]): Promise<number> {
   const root = mkdtempSync(join(tmpdir(), 'waybill-mutation-'));
   const judge = new Judge(root);
   try {
-    for (const name of ['src', 'test', 'package.json', 'tsconfig.json']) {
+    for (const name of ['src', 'test', 'docs', 'package.json', 'tsconfig.json']) {
       cpSync(join(home, name), join(root, name), { recursive: true });
     }
     symlinkSync(join(home, 'node_modules'), join(root, 'node_modules'));
