@@ -79,7 +79,7 @@ export async function ask(
     const text = [`${result.failure.status ?? result.failure.kind}: ${result.failure.message}`, hint ?? ''].join(' ');
     return { kind: 'failed', message: text.trim() };
   }
-  const body = await result.response.readAll(MAX_ANSWER_BYTES);
+  const body = Buffer.concat(await result.response.readAll(MAX_ANSWER_BYTES));
   const answer = { status: result.response.status, headers: result.response.headers, body };
   return { kind: 'answered', exchange: { case: live, target, request: { ...route, headers, payload }, answer } };
 }

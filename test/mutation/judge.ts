@@ -17,6 +17,8 @@ const RUN_MS = 60_000;
 export class Judge {
   readonly #root: string;
   #child: ChildProcess | null = null;
+  /** The file whose test missed the last line: likely the one that misses the next. */
+  #lastFile = '';
 
   /** `root` is the copy in which files are changed. */
   constructor(root: string) {
@@ -28,13 +30,15 @@ export class Judge {
     const source = readFileSync(join(this.#root, file), 'utf8');
     const answer = await this.#ask({ file, source, ...related });
     if (answer === null) throw new Error(`the tests of ${file} did not end in ${RUN_MS / 1000} s`);
-    if (answer.failed !== null) throw new Error(`${file} is unchanged, and a test fails: ${answer.failed}`);
+    if (answer.failed !== null) throw new Error(`${file} is unchanged, and a test fails: ${answer.failed.test}`);
   }
 
   async judge({ file, source }: Mutant, related: Related): Promise<Verdict> {
     const answer = await this.#ask({ file, source, ...related });
     if (answer === null) return { killed: true, by: 'the time limit' };
-    return answer.failed === null ? { killed: false } : { killed: true, by: answer.failed };
+    if (answer.failed === null) return { killed: false };
+    this.#lastFile = answer.failed.file;
+    return { killed: true, by: answer.failed.test };
   }
 
   close(): void {
@@ -46,7 +50,8 @@ export class Judge {
   async #ask(order: Order): Promise<Exclude<Answer, { error: string }> | null> {
     this.#child ??= await start(this.#root);
     const original = readFileSync(join(this.#root, order.file), 'utf8');
-    this.#child.send(order);
+    const tests = order.tests.toSorted((a, b) => Number(b === this.#lastFile) - Number(a === this.#lastFile));
+    this.#child.send({ ...order, tests } satisfies Order);
     const answer = await nextMessage(this.#child, RUN_MS);
     if (answer === null) {
       this.close();

@@ -4,6 +4,7 @@ import { readSources, type SourceFile } from '../arch/source-files.js';
 
 /** What is run for a file: the tests that load it, and of the conformance suite the adapters that do. */
 export interface Related {
+  /** Those that load the least come first: most lines are missed by one of them. */
   tests: string[];
   /** Ids of adapters. */
   adapters: string[];
@@ -31,7 +32,7 @@ export async function relatedIn(root: string): Promise<(file: string) => Related
     return all;
   };
   const adapters = await adapterFiles(root, importsOf(REGISTRY, files.get(REGISTRY)));
-  const tests = [...files.keys()].filter((path) => TESTS.test(path));
+  const tests = [...files.keys()].filter((path) => TESTS.test(path)).toSorted((a, b) => loads(a).size - loads(b).size);
   return (file) => ({
     tests: tests.filter((test) => loads(test).has(file)),
     adapters: [...adapters].filter(([, path]) => loads(path).has(file)).map(([id]) => id),

@@ -1,7 +1,7 @@
 /** A process that keeps one test runner warm. Told a file's new text and the tests, it says whether one of them fails. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createVitest } from 'vitest/node';
+import { BaseSequencer, createVitest, type TestSpecification } from 'vitest/node';
 import { CONFORMANCE } from './related.js';
 
 export interface Order {
@@ -11,15 +11,25 @@ export interface Order {
   adapters: readonly string[];
 }
 
-/** The first test that failed, by name; null when all passed. */
-export type Answer = { failed: string | null; tests: number } | { error: string };
+/** The first test that failed, by name, and its file; null when all passed. */
+export type Answer = { failed: { test: string; file: string } | null; tests: number } | { error: string };
+
+/** Files in the order they are named in. */
+class AsNamed extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    return files;
+  }
+}
 
 const root = process.cwd();
 // Verdicts must not depend on what ran before: each test file has modules of its own. Threads, so that whoever ends
 // this process ends a test that goes round for ever.
 const vitest = await createVitest(
   'test',
-  { root, config: false, watch: false, pool: 'threads', maxWorkers: 1, bail: 1, reporters: [{}], testTimeout: 20_000 },
+  {
+    ...{ root, config: false, watch: false, reporters: [{}], testTimeout: 20_000 },
+    ...{ pool: 'threads', maxWorkers: 1, bail: 1, sequence: { sequencer: AsNamed } },
+  },
   { logLevel: 'silent' },
 );
 await vitest.globTestSpecifications();
@@ -47,13 +57,14 @@ async function run({ file, source, tests, adapters }: Order): Promise<Answer> {
     vitest.state.filesMap.clear();
     const { testModules, unhandledErrors } = await vitest.runTestSpecifications(specifications);
     const cases = testModules.flatMap((module) => [...module.children.allTests()]);
-    const failed = cases.find((test) => test.result().state === 'failed')?.fullName;
-    const fallen = testModules.find((module) => module.state() === 'failed')?.relativeModuleId;
-    const stray = unhandledErrors.length > 0 ? 'an error outside any test' : null;
-    return {
-      failed: failed ?? fallen ?? stray,
-      tests: cases.filter((test) => test.result().state === 'passed').length,
-    };
+    const passed = cases.filter((test) => test.result().state === 'passed').length;
+    const module = testModules.find((one) => one.state() === 'failed');
+    if (module !== undefined) {
+      const failed = [...module.children.allTests('failed')][0]?.fullName ?? 'a file that cannot be loaded';
+      return { failed: { test: failed, file: module.relativeModuleId }, tests: passed };
+    }
+    if (unhandledErrors.length === 0) return { failed: null, tests: passed };
+    return { failed: { test: 'an error outside any test', file: '' }, tests: passed };
   } finally {
     writeFileSync(path, original);
     vitest.invalidateFile(path);
