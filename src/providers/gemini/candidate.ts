@@ -34,7 +34,6 @@ export class CandidateReader {
     if (!text.includes('"functionCall"')) return;
     rewriteAt(text, ARGUMENTS, (raw) => {
       this.#arguments.push(raw);
-      return undefined;
     });
   }
 
