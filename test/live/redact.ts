@@ -8,7 +8,8 @@ const KEPT_HEADERS = new Set(['content-type', 'accept', 'anthropic-version', 'da
 
 /** Ids of accounts, organisations, projects and people, as providers write them. */
 const IDS: ReadonlyArray<readonly [RegExp, string]> = [
-  [/\b(org|proj|user|acct|wrkspc|team|ws)[-_][A-Za-z0-9]{8,}/g, `$1-${REDACTED}`],
+  // With a digit in it: `team-building` is a word.
+  [/\b(org|proj|user|acct|wrkspc|team|ws)[-_](?=[A-Za-z]*\d)[A-Za-z0-9]{8,}/g, `$1-${REDACTED}`],
   [/(?<=(?:arn|ARN)(?::|%3A)[^"\s]{0,80}(?::|%3A))\d{12}(?=:|%3A)/g, '000000000000'],
   [/[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}/g, REDACTED],
   [

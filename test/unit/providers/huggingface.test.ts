@@ -29,6 +29,9 @@ describe('reranking by Text Embeddings Inference', () => {
     expect(() => huggingface.tasks.rerank?.preparePayload({ ...request, body }, target)).toThrow(
       expect.objectContaining({ param: 'documents[1]' }),
     );
+    expect(() => huggingface.tasks.rerank?.preparePayload({ ...request, body }, aTarget(huggingface))).toThrow(
+      expect.objectContaining({ code: 'task_not_supported', param: 'model' }),
+    );
   });
 });
 
@@ -50,6 +53,10 @@ describe('routes', () => {
     [
       'https://api-inference.huggingface.co',
       'https://api-inference.huggingface.co/models/a/b%20c/pipeline/feature-extraction',
+    ],
+    [
+      'https://Router.HuggingFace.co:443/v1',
+      'https://Router.HuggingFace.co:443/hf-inference/models/a/b%20c/pipeline/feature-extraction',
     ],
     ['https://router.huggingface.co/together/v1', 'https://router.huggingface.co/together/v1/embeddings'],
     [
@@ -99,6 +106,12 @@ describe('a model’s name in a path', () => {
 });
 
 describe('feature extraction', () => {
+  it('tells an answer that is no JSON from one that has no vectors', () => {
+    const message = (body: string) => read(body, { input: 'a' }).message;
+    expect(message('<html>')).toContain('something else than JSON');
+    expect(message('{}')).toContain('no array of vectors');
+  });
+
   it('sends the texts as inputs, and OpenAI’s own members not at all', () => {
     const request = aRequest('embedding', { input: ['a', 'b'], encoding_format: 'base64', user: 'u', truncate: true });
     const { body } = embedding.preparePayload(request, aTarget(huggingface, { extraBody: { normalize: true } }));
