@@ -25,12 +25,13 @@ export class Judge {
     this.#root = root;
   }
 
-  /** That every test passes with the file as it is. */
-  async checkUntouched(file: string, related: Related): Promise<void> {
+  /** That every test passes with the files as they are. */
+  async checkUntouched(related: Related): Promise<void> {
+    const file = 'package.json';
     const source = readFileSync(join(this.#root, file), 'utf8');
     const answer = await this.#ask({ file, source, ...related });
-    if (answer === null) throw new Error(`the tests of ${file} did not end in ${RUN_MS / 1000} s`);
-    if (answer.failed !== null) throw new Error(`${file} is unchanged, and a test fails: ${answer.failed.test}`);
+    if (answer === null) throw new Error(`the tests did not end in ${RUN_MS / 1000} s`);
+    if (answer.failed !== null) throw new Error(`nothing is changed, and a test fails: ${answer.failed.test}`);
   }
 
   async judge({ file, source }: Mutant, related: Related): Promise<Verdict> {

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { readSources } from '../arch/source-files.js';
 import { Judge } from './judge.js';
 import { findMutants, type Mutant } from './mutants.js';
-import { relatedIn } from './related.js';
+import { relatedIn, togetherOf } from './related.js';
 import { type FileScore, fileLine, summary } from './score.js';
 
 const USAGE = `Usage: npm run mutation -- [file or folder ...] [options]
@@ -64,9 +64,10 @@ async function main(paths: readonly string[]): Promise<number> {
 async function judgeAll(root: string, judge: Judge, mutants: readonly Mutant[]): Promise<FileScore[]> {
   const relatedTo = await relatedIn(root);
   const scores: FileScore[] = [];
-  for (const file of new Set(mutants.map((mutant) => mutant.file))) {
+  const files = [...new Set(mutants.map((mutant) => mutant.file))];
+  await judge.checkUntouched(togetherOf(files.map(relatedTo)));
+  for (const file of files) {
     const related = relatedTo(file);
-    await judge.checkUntouched(file, related);
     const score: FileScore = { file, results: [] };
     for (const mutant of mutants.filter((one) => one.file === file)) {
       const verdict = await judge.judge(mutant, related);

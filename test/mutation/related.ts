@@ -39,6 +39,14 @@ export async function relatedIn(root: string): Promise<(file: string) => Related
   });
 }
 
+/** What is run for any of several files. */
+export function togetherOf(all: readonly Related[]): Related {
+  return {
+    tests: [...new Set(all.flatMap(({ tests }) => tests))],
+    adapters: [...new Set(all.flatMap(({ adapters }) => adapters))],
+  };
+}
+
 function importsOf(path: string, file: SourceFile | undefined): string[] {
   const folder = path.slice(0, path.indexOf('/'));
   // A test's own folder is `test`: what it imports from `../src` is named as seen from there.
