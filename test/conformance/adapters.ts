@@ -156,7 +156,7 @@ export function describeTask(adapter: ProviderAdapter, task: Task, fixture: Task
     it('takes an answer that is longer than a text can be for malformed', () => {
       beyondText ??= Buffer.alloc(constants.MAX_STRING_LENGTH + 1);
       const answer = { ...answerOf(''), body: beyondText };
-      expect(faultOf(helper.getResponse(answer, request, target)).kind).toBe('malformed');
+      expect(faultOf(finished(helper.getResponse(answer, request, target))).kind).toBe('malformed');
     });
 
     it.each([

@@ -40,6 +40,9 @@ function readWhole(
   raw: RawAnswer,
 ): ReturnType<typeof readAnswer> {
   const outcome = helper.getResponse(raw, request, target);
+  if (outcome.ok === 'later') {
+    return { reading: null, problems: ['the answer is to be asked for later, and predictions are not followed here'] };
+  }
   if (!outcome.ok) return { reading: null, problems: [outcome.fault.message] };
   const { body: given, contentType = null, usage } = outcome.answer;
   const body = Buffer.isBuffer(given) ? given : Buffer.from(answerTextOf(given));
