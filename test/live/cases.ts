@@ -60,7 +60,7 @@ const OTHERS: { readonly [T in Task]?: [UnitTaskFixture['request'], LiveCase['ch
   moderation: [{ json: { input: 'Have a nice day.' } }, () => []],
 };
 
-/** Every case of every task the adapter has a helper for; a task that streams is tried both ways. */
+/** Every case of every task the adapter has a helper for; chat and completions are tried as streams too. */
 export function casesOf(adapter: ProviderAdapter): LiveCase[] {
   return (Object.keys(adapter.tasks) as Task[]).flatMap((task) => {
     const streams = adapter.tasks[task]?.openStream !== undefined;

@@ -1,6 +1,7 @@
 import type { ProviderAdapter } from '../../src/domain/provider.js';
 import { isTokenTask, type Task } from '../../src/domain/task.js';
 import { NotReadyError } from './entry.js';
+import { listOf } from './said.js';
 
 type Models = { readonly [T in Task]?: string };
 
@@ -10,12 +11,24 @@ const BY_ADAPTER: Readonly<Record<string, Models>> = {
     completion: 'gpt-3.5-turbo-instruct',
     embedding: 'text-embedding-3-small',
     image: 'gpt-image-1-mini',
+    'image-edit': 'gpt-image-1-mini',
+    'image-variation': 'dall-e-2',
     speech: 'gpt-4o-mini-tts',
     transcription: 'gpt-4o-mini-transcribe',
+    'audio-translation': 'whisper-1',
     moderation: 'omni-moderation-latest',
   },
-  gemini: { embedding: 'gemini-embedding-001' },
-  mistral: { embedding: 'mistral-embed' },
+  gemini: {
+    embedding: 'gemini-embedding-001',
+    image: 'gemini-2.5-flash-image',
+    speech: 'gemini-2.5-flash-preview-tts',
+  },
+  mistral: {
+    embedding: 'mistral-embed',
+    transcription: 'voxtral-mini-latest',
+    moderation: 'mistral-moderation-latest',
+  },
+  groq: { transcription: 'whisper-large-v3-turbo', 'audio-translation': 'whisper-large-v3' },
   cohere: { embedding: 'embed-v4.0', rerank: 'rerank-v3.5' },
   voyage: { embedding: 'voyage-3.5-lite', rerank: 'rerank-2.5-lite' },
   jina: { embedding: 'jina-embeddings-v3', rerank: 'jina-reranker-v2-base-multilingual' },
@@ -44,13 +57,14 @@ const BY_ADAPTER: Readonly<Record<string, Models>> = {
 const OWN: readonly Task[] = ['chat', 'completion', 'conversational', 'text-generation'];
 
 /**
- * The model a task is tried with: what was asked for, else of the table, else the entry's own. Null when none is known:
+ * The model a task is tried with: what was asked for, else of the table, else of the sample entry. Null when none is known:
  * a task is not tried with a model that was made for another.
  */
 export function modelFor(adapter: ProviderAdapter, task: Task, asked: ReadonlyMap<string, string>): string | null {
-  const own = adapter.sampleConfig()['model'];
+  const { model: own, models } = adapter.sampleConfig();
+  const offered = listOf(models).find(({ tasks }) => Array.isArray(tasks) && tasks.includes(task))?.['id'];
   const fits = OWN.includes(task) || adapter.inline === true || (isTokenTask(task) && adapter.tasks.chat === undefined);
-  const fallback = typeof own === 'string' && fits ? own : null;
+  const fallback = typeof offered === 'string' ? offered : typeof own === 'string' && fits ? own : null;
   return asked.get(task) ?? BY_ADAPTER[adapter.id]?.[task] ?? fallback;
 }
 

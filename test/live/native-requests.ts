@@ -1,4 +1,4 @@
-import { HUGGING_FACE_TASKS, type Task } from '../../src/domain/task.js';
+import { type FormStep, HUGGING_FACE_TASKS, type Task } from '../../src/domain/task.js';
 import { writePng, writeWav } from '../../src/providers/sandbox/files.js';
 import type { UnitTaskFixture } from '../conformance/unit-tasks.js';
 
@@ -26,16 +26,28 @@ const JSONS: { readonly [T in Task]?: object } = {
 
 const SOUNDS: readonly Task[] = ['automatic-speech-recognition', 'audio-classification'];
 
+const tone = fileSteps('file', 'tone.wav', WAV);
+const square = fileSteps('image', 'square.png', PNG);
+
+/** OpenAI's tasks that take a file. */
+const FORMS: { readonly [T in Task]?: readonly FormStep[] } = {
+  transcription: tone,
+  'audio-translation': tone,
+  'image-edit': [...square, { kind: 'field', name: 'prompt', value: 'a red square on white' }],
+  'image-variation': square,
+};
+
+function fileSteps(name: string, filename: string, file: { bytes: Buffer; contentType: string }): FormStep[] {
+  return [
+    { kind: 'file', name, filename, contentType: file.contentType },
+    { kind: 'bytes', bytes: file.bytes },
+  ];
+}
+
 /** Null for a task that has nothing of its own to ask: any that is not known, and chat by another name. */
 export function nativeRequest(task: Task): UnitTaskFixture['request'] | null {
-  if (task === 'transcription') {
-    return {
-      form: [
-        { kind: 'file', name: 'file', filename: 'tone.wav', contentType: WAV.contentType },
-        { kind: 'bytes', bytes: WAV.bytes },
-      ],
-    };
-  }
+  const form = FORMS[task];
+  if (form !== undefined) return { form };
   const json = JSONS[task];
   if (json !== undefined) return { json };
   if (task === 'conversational' || !(HUGGING_FACE_TASKS as readonly Task[]).includes(task)) return null;
