@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { readSources } from '../arch/source-files.js';
 import { Judge } from './judge.js';
 import { findMutants, type Mutant } from './mutants.js';
-import { relatedIn, togetherOf } from './related.js';
+import { type Related, relatedIn, togetherOf } from './related.js';
 import { type FileScore, fileLine, summary } from './score.js';
 
 const USAGE = `Usage: npm run mutation -- [file or folder ...] [options]
@@ -47,11 +47,15 @@ async function main(paths: readonly string[]): Promise<number> {
     }
     symlinkSync(join(home, 'node_modules'), join(root, 'node_modules'));
     const found = findMutants(root, sourceFiles(home, paths));
-    const mutants = values.sample === undefined ? found.mutants : draw(found.mutants, Number(values.sample));
+    const relatedTo = await relatedIn(root);
+    const all = found.mutants.filter(({ file }) => relatedTo(file).tests.length > 0);
+    const mutants = values.sample === undefined ? all : draw(all, Number(values.sample));
     const left = `${found.refused} the compiler refuses, ${found.notCode} without code of their own left aside`;
-    say(`${mutants.length} of ${found.mutants.length} lines that can be deleted; ${left}`);
-    const scores = await judgeAll(root, judge, mutants);
-    say(summary(scores, found.mutants.length));
+    say(`${mutants.length} of ${all.length} lines that can be deleted; ${left}`);
+    const unread = found.mutants.length - all.length;
+    if (unread > 0) say(`${unread} more stand in files that none of these tests loads: they are not tried`);
+    const scores = await judgeAll(relatedTo, judge, mutants);
+    say(summary(scores, all.length));
     if (values.report !== undefined) writeFileSync(values.report, `${JSON.stringify(scores, null, 2)}\n`);
     const killed = scores.reduce((sum, { results }) => sum + results.filter(({ by }) => by !== null).length, 0);
     return 100 * killed >= Number(values.min) * mutants.length ? 0 : 1;
@@ -61,8 +65,11 @@ async function main(paths: readonly string[]): Promise<number> {
   }
 }
 
-async function judgeAll(root: string, judge: Judge, mutants: readonly Mutant[]): Promise<FileScore[]> {
-  const relatedTo = await relatedIn(root);
+async function judgeAll(
+  relatedTo: (file: string) => Related,
+  judge: Judge,
+  mutants: readonly Mutant[],
+): Promise<FileScore[]> {
   const scores: FileScore[] = [];
   const files = [...new Set(mutants.map((mutant) => mutant.file))];
   await judge.checkUntouched(togetherOf(files.map(relatedTo)));

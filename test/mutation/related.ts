@@ -13,7 +13,7 @@ export interface Related {
 export const CONFORMANCE = 'test/conformance/adapters.test.ts';
 const REGISTRY = 'src/providers/registry.ts';
 const TESTS =
-  /^test\/(?:conformance\/(?:adapters|samples)|docs\/providers|unit\/(?:providers|wire)\/[\w.-]+)\.test\.ts$/;
+  /^test\/(?:conformance\/(?:adapters|samples)|docs\/providers|unit\/(?:providers|wire)\/[\w./-]+)\.test\.ts$/;
 
 /** Answers by file; `root` is where `src` and `test` stand. */
 export async function relatedIn(root: string): Promise<(file: string) => Related> {
