@@ -43,7 +43,6 @@ export const azureOpenAi = withTasks(
 function azureUrl(target: UpstreamTarget, path: string): string {
   const base = target.baseUrl.replace(/\/+$/, '');
   const query = target.apiVersion === null ? '' : `?api-version=${encodeURIComponent(target.apiVersion)}`;
-  if (/\/openai\/deployments\/[^/]+$/.test(base)) return `${base}${path}${query}`;
   const resource = base.replace(/\/openai$/, '');
   const isResource = resource !== base || !target.hasOwnPath;
   if (!isResource) return `${base}${path}${query}`;

@@ -1,6 +1,6 @@
 import type { ProviderAdapter, UpstreamTarget } from '../domain/provider.js';
 import type { CarriedForm, TaskRequest } from '../domain/task.js';
-import { isObject } from '../wire/plain-answer.js';
+import { isJsonObject } from '../wire/json-object.js';
 import { refuse } from '../wire/task-request.js';
 import { membersOf, namedPayload } from './json-payload.js';
 import { openAiMedia } from './openai-media.js';
@@ -43,7 +43,7 @@ function prepareEdit(request: TaskRequest, target: UpstreamTarget) {
 function imagesOf({ body: { value } }: TaskRequest): GrokImage[] {
   const given = Array.isArray(value['images']) ? value['images'] : [value['image']];
   return given.map((image, index) => {
-    const url = isObject(image) ? (image['image_url'] ?? image['url']) : image;
+    const url = isJsonObject(image) ? (image['image_url'] ?? image['url']) : image;
     if (typeof url === 'string') return { type: 'image_url', url };
     return refuse(`images[${index}]`, 'must have an `image_url` for xAI, which takes no ids of files');
   });

@@ -1,6 +1,7 @@
 import type { AnswerFault, UpstreamAnswer } from '../domain/provider.js';
 import type { JsonObject } from '../domain/task.js';
 import { faultIn, malformed } from '../wire/fault.js';
+import { isJsonObject, parseJsonObject } from '../wire/json-object.js';
 import { answerText, isBeyondText, notJson, TOO_LARGE } from '../wire/openai-answer.js';
 
 /** An answer's JSON object and its text, or why it is none: too large, no JSON, an error inside a 200. */
@@ -9,25 +10,10 @@ export function readJsonAnswer(
 ): { fault: null; value: JsonObject; text: string } | { fault: AnswerFault } {
   if (isBeyondText(answer)) return { fault: malformed(TOO_LARGE) };
   const text = answerText(answer);
-  const value = parseObject(text);
+  const value = parseJsonObject(text);
   if (value === null) return { fault: malformed(notJson(text)) };
   const fault = faultIn(value);
   return fault === null ? { fault: null, value, text } : { fault };
-}
-
-/** The JSON object a text is; null when it is none. */
-export function parseObject(text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : null;
-  } catch {
-    // The caller knows what that means where the text stands.
-    return null;
-  }
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function textOf(value: unknown): string | null {
@@ -36,5 +22,5 @@ export function textOf(value: unknown): string | null {
 
 /** The objects of a list; none where it is no list. */
 export function objectsIn(value: unknown): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isObject) : [];
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }

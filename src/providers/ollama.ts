@@ -11,10 +11,8 @@ export const ollama = openAiCompatible({
   needsKey: false,
   defaultRates: {
     input: 0n,
-    cachedInput: 0n,
     cacheWrite: 0n,
     output: 0n,
-    reasoning: 0n,
     audioInput: 0n,
     audioOutput: 0n,
   },

@@ -9,6 +9,7 @@ import type {
 import type { JsonObject, Task, TaskRequest } from '../domain/task.js';
 import type { UsageReport } from '../domain/usage.js';
 import { formContentType, wholeForm, writeForm } from '../wire/form.js';
+import { isJsonObject } from '../wire/json-object.js';
 import {
   IMAGE_EDIT_EVENTS,
   IMAGE_EVENTS,
@@ -17,7 +18,7 @@ import {
   SPEECH_EVENTS,
   TRANSCRIPT_EVENTS,
 } from '../wire/media-stream.js';
-import { fileType, isJsonType, isObject, passed, readJsonAnswer, readMedia, refused } from '../wire/plain-answer.js';
+import { fileType, isJsonType, passed, readJsonAnswer, readMedia, refused } from '../wire/plain-answer.js';
 import { refuse } from '../wire/task-request.js';
 import { reportedAudioMs, tokenUsage, usageWithUnit } from '../wire/task-usage.js';
 import { membersOf, namedPayload } from './json-payload.js';
@@ -169,7 +170,7 @@ function readTranscript(answer: UpstreamAnswer, request: TaskRequest): AnswerOut
     const read = readJsonAnswer(answer);
     if ('ok' in read) return read;
     const { text, value } = read;
-    if (!isObject(value) || typeof value['text'] !== 'string') return refused('the provider’s answer has no text');
+    if (!isJsonObject(value) || typeof value['text'] !== 'string') return refused('the provider’s answer has no text');
     const outcome = passed(text, usageWithUnit({ text, value }, 'audioMs', reportedAudioMs(value)));
     return request.stream ? withEvents(outcome, value) : outcome;
   }
@@ -188,8 +189,8 @@ function readList(
   const read = readJsonAnswer(answer);
   if ('ok' in read) return read;
   const { text, value } = read;
-  const list = isObject(value) ? value[name] : undefined;
-  if (!isObject(value) || !Array.isArray(list) || list.length === 0) {
+  const list = isJsonObject(value) ? value[name] : undefined;
+  if (!isJsonObject(value) || !Array.isArray(list) || list.length === 0) {
     return refused(`the provider’s answer has no ${name}`);
   }
   return passed(text, usageOf({ text, value }, list.length));

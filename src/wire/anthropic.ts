@@ -1,4 +1,4 @@
-import type { RawJson } from './json-write.js';
+import type { RawJson } from './raw-json.js';
 
 /**
  * The shapes of Anthropic's Messages API that the router reads and writes. What comes from outside is never trusted to

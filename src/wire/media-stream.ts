@@ -2,8 +2,8 @@ import type { SseEvent, StreamReader, StreamStep } from '../domain/provider.js';
 import type { JsonObject } from '../domain/task.js';
 import { noCounts, USAGE_CLASSES, type UsageReport } from '../domain/usage.js';
 import { faultIn, malformed, statusFault } from './fault.js';
+import { isJsonObject, parseJsonObject } from './json-object.js';
 import { OutputCollector } from './output-collector.js';
-import { isObject } from './plain-answer.js';
 import { reportedAudioMs, tokenUsage, unitReport, usageWithUnit } from './task-usage.js';
 
 /** What the events of one task say. */
@@ -70,7 +70,7 @@ export class MediaStreamReader implements StreamReader {
       this.#isFinished = true;
       return { kind: 'done' };
     }
-    const value = parseObject(data);
+    const value = parseJsonObject(data);
     if (value === null) return this.#unreadable(event);
     const fault = faultIn(value, event.name);
     if (fault !== null) return { kind: 'fault', fault };
@@ -121,7 +121,7 @@ export class MediaStreamReader implements StreamReader {
    */
   #takeChoices(value: JsonObject, data: string): boolean {
     this.#chunks.add(value);
-    if (isObject(value['usage'])) this.#report = tokenUsage({ text: data, value }) ?? this.#report;
+    if (isJsonObject(value['usage'])) this.#report = tokenUsage({ text: data, value }) ?? this.#report;
     return Array.isArray(value['choices']) && value['choices'].length > 0;
   }
 
@@ -141,14 +141,4 @@ function sum(earlier: UsageReport, later: UsageReport): UsageReport {
   }
   const providerCostUsd = later.providerCostUsd ?? earlier.providerCostUsd;
   return { counts, providerCostUsd, problems: [...earlier.problems, ...later.problems] };
-}
-
-function parseObject(text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : null;
-  } catch {
-    // The caller knows what an unreadable event means where it stands.
-    return null;
-  }
 }

@@ -1,7 +1,7 @@
 import type { AnswerOutcome, HeaderFields, TaskAnswer, UpstreamAnswer } from '../domain/provider.js';
-import type { JsonObject } from '../domain/task.js';
 import type { UsageReport } from '../domain/usage.js';
 import { faultIn, malformed } from './fault.js';
+import { isJsonObject } from './json-object.js';
 import { answerText, isBeyondText, notJson, TOO_LARGE } from './openai-answer.js';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
@@ -22,7 +22,7 @@ export function readJsonAnswer(answer: UpstreamAnswer): ReadJson | Extract<Answe
   } catch {
     return refused(notJson(text));
   }
-  const fault = isObject(value) ? faultIn(value) : null;
+  const fault = isJsonObject(value) ? faultIn(value) : null;
   return fault === null ? { text, value } : { ok: false, fault, usage: null };
 }
 
@@ -58,10 +58,6 @@ export function refused(message: string): Extract<AnswerOutcome, { ok: false }> 
 
 export function isJsonType(contentType: string | undefined): boolean {
   return /^application\/(?:[\w.-]+\+)?json\b/i.test(contentType ?? '');
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isText(contentType: string): boolean {

@@ -1,9 +1,10 @@
 import type { AnswerOutcome, UpstreamAnswer } from '../domain/provider.js';
 import type { JsonObject, TaskRequest } from '../domain/task.js';
 import { isCount, noCounts, type UsageReport } from '../domain/usage.js';
+import { isJsonObject } from './json-object.js';
 import { scanMembers, writeObject } from './json-text.js';
 import { parseOpenAiUsage } from './openai-usage.js';
-import { isObject, passed, readJsonAnswer, refused } from './plain-answer.js';
+import { passed, readJsonAnswer, refused } from './plain-answer.js';
 
 interface Ranked {
   index: number;
@@ -20,7 +21,7 @@ export function readRerank(answer: UpstreamAnswer, request: TaskRequest, model: 
   const read = readJsonAnswer(answer);
   if ('ok' in read) return read;
   const { text, value } = read;
-  const whole = isObject(value) ? value : null;
+  const whole = isJsonObject(value) ? value : null;
   const usage = whole === null ? null : usageOf(whole);
   const list = whole === null ? value : (whole['results'] ?? whole['data']);
   const documents = request.body.value['documents'] as readonly unknown[];
@@ -51,7 +52,7 @@ function isAsAsked(results: unknown, top: number): boolean {
 function toRanked(list: readonly unknown[], documents: number): Ranked[] | null {
   const ranked: Ranked[] = [];
   for (const item of list) {
-    if (!isObject(item)) return null;
+    if (!isJsonObject(item)) return null;
     const { index, document, text } = item;
     const score = item['relevance_score'] ?? item['score'];
     if (!isCount(index) || index >= documents || typeof score !== 'number') return null;
@@ -63,7 +64,8 @@ function toRanked(list: readonly unknown[], documents: number): Ranked[] | null 
 
 function usageOf(value: JsonObject): UsageReport | null {
   const { meta } = value;
-  const billed = isObject(meta) && isObject(meta['billed_units']) ? meta['billed_units']['search_units'] : undefined;
+  const billed =
+    isJsonObject(meta) && isJsonObject(meta['billed_units']) ? meta['billed_units']['search_units'] : undefined;
   const tokens = parseOpenAiUsage(value['usage'], { outputless: true });
   if (!isCount(billed)) return tokens;
   const report = tokens ?? { counts: noCounts(), providerCostUsd: null, problems: [] };

@@ -1,10 +1,10 @@
 import type { JsonObject } from '../domain/task.js';
 import type { Unit } from '../domain/units.js';
 import { noCounts, type UsageReport } from '../domain/usage.js';
+import { isJsonObject } from './json-object.js';
 import { scanMembers } from './json-text.js';
 import { mentionsCost } from './openai-answer.js';
 import { parseOpenAiUsage } from './openai-usage.js';
-import { isObject } from './plain-answer.js';
 
 /** A report of one figure; null when that is null. */
 export function unitReport(unit: Unit, count: number | null): UsageReport | null {
@@ -35,7 +35,7 @@ export function usageWithUnit(
  */
 export function reportedAudioMs(value: JsonObject): number | null {
   const { usage } = value;
-  const counted = isObject(usage) ? (usage['seconds'] ?? usage['prompt_audio_seconds']) : undefined;
+  const counted = isJsonObject(usage) ? (usage['seconds'] ?? usage['prompt_audio_seconds']) : undefined;
   const told = counted ?? value['duration'];
   const seconds = typeof told === 'string' && /^\d+(\.\d+)?$/.test(told) ? Number(told) : told;
   if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 0) return null;
@@ -44,6 +44,6 @@ export function reportedAudioMs(value: JsonObject): number | null {
 
 /** Transcriptions say `input_token_details` where the dialect has `input_tokens_details` elsewhere. */
 function spelled(usage: unknown): unknown {
-  if (!isObject(usage) || !isObject(usage['input_token_details'])) return usage;
+  if (!isJsonObject(usage) || !isJsonObject(usage['input_token_details'])) return usage;
   return { ...usage, prompt_tokens_details: usage['input_token_details'] };
 }

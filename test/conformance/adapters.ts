@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import type {
   AnswerOutcome,
@@ -93,6 +94,9 @@ export function replay(
   return seen;
 }
 
+/** Made by the first who needs it, and never touched, so that it takes no memory. */
+let beyondText: Buffer | undefined;
+
 /** The suite every task of every adapter passes. */
 export function describeTask(adapter: ProviderAdapter, task: Task, fixture: TaskFixture): void {
   const helper = adapter.tasks[task] as TaskHelper;
@@ -147,6 +151,12 @@ export function describeTask(adapter: ProviderAdapter, task: Task, fixture: Task
       ['another shape', '{"hello":"world"}'],
     ])('takes %s for malformed', (_what, body) => {
       expect(faultOf(finished(helper.getResponse(answerOf(body), request, target))).kind).toBe('malformed');
+    });
+
+    it('takes an answer that is longer than a text can be for malformed', () => {
+      beyondText ??= Buffer.alloc(constants.MAX_STRING_LENGTH + 1);
+      const answer = { ...answerOf(''), body: beyondText };
+      expect(faultOf(finished(helper.getResponse(answer, request, target))).kind).toBe('malformed');
     });
 
     it.each([
@@ -244,6 +254,15 @@ export function describeAdapter(adapter: ProviderAdapter): void {
       expect(adapter.sampleConfig()).toEqual(sample);
       if (adapter.baseUrl === null && adapter.inline !== true) expect(sample).toHaveProperty('base_url');
       if (adapter.needsKey) expect(JSON.stringify(sample['api_keys'])).toContain('${');
+      // Whoever copies it can ask for something at once, and knows what it costs where the sample has a price.
+      expect(sample['model'] ?? sample['models']).toBeDefined();
+      if (sample['pricing'] !== undefined) {
+        expect(sample['pricing']).toMatchObject({
+          unit: '1m_tokens',
+          input_token_cost: expect.any(Number),
+          output_token_cost: expect.any(Number),
+        });
+      }
     });
 
     it('lists models, where it does', () => {

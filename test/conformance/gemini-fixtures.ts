@@ -162,7 +162,7 @@ const tools: TaskFixture = {
     ], "role": "model"}, "finishReason": "STOP", "index": 0}], ${USAGE}, ${HEAD}}`,
     usage: COUNTS,
     texts: ['weather{"city": "Paris", "id": 12345678901234567890}now{}weather{"city":"London"}'],
-    inClientShape: (body) =>
+    inClientShape: (body) => {
       expect(body).toMatchObject({
         choices: [
           {
@@ -182,7 +182,10 @@ const tools: TaskFixture = {
             },
           },
         ],
-      }),
+      });
+      // The signature is the call's, and stands there alone.
+      expect(body).not.toHaveProperty('choices.0.message.extra_content');
+    },
   },
   stream: {
     text: sse(

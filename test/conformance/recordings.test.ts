@@ -7,16 +7,20 @@ import { failureFromStatus } from '../../src/upstream/failure.js';
 import { failureFromFault } from '../../src/wire/fault.js';
 import { parseJsonBody } from '../../src/wire/json-text.js';
 import { type OpenAiTask, openTaskRequest } from '../../src/wire/openai-request.js';
+import { LIVE_FIXTURES, readFixtures } from '../live/fixture.js';
 import { answerTextOf } from '../support/answer-text.js';
 import { type ExactJson, parseExact, stringifyExact, toNumber } from '../support/exact-json.js';
 import { finished } from '../support/finished.js';
 import { loadRecordings, pruned, type Recording, recordingsFolder } from '../support/recordings.js';
 import { aTarget, replay } from './adapters.js';
+import { replayLive } from './live-replay.js';
 
 type Json = { [key: string]: ExactJson };
 
 const folder = recordingsFolder();
 const recordings = loadRecordings(folder);
+/** What `npm run test:live` wrote down; `WAYBILL_LIVE_FIXTURES` names another folder of it. */
+const liveExchanges = readFixtures(process.env['WAYBILL_LIVE_FIXTURES'] ?? LIVE_FIXTURES);
 const NOW = Date.parse('2026-01-15T12:00:00Z');
 
 const TASKS = {
@@ -221,6 +225,13 @@ describe.skipIf(folder === null)('recordings, by the adapter they belong to (nee
     expect(failureFromFault(fault.fault, [])).toMatchObject({ kind: 'status', status: 422 });
   });
 });
+
+// Without a fixture there is nothing to describe, and nothing that is skipped.
+if (liveExchanges.length > 0) {
+  describe('exchanges of live tests', () => {
+    it.each(liveExchanges)('%s: asks the same, and reads the answer', (_name, fixture) => replayLive(fixture));
+  });
+}
 
 function expectBase64(body: string, recorded: string): void {
   const given = JSON.parse(recorded) as { data: Array<{ embedding: number[] }> };

@@ -59,12 +59,32 @@ export function describeUnitTask(adapter: ProviderAdapter, task: Task, fixture: 
       if (form !== undefined) expect(await textOf(payload)).toBe(form);
     });
 
+    if (!fixture.answer.contentType.includes('json')) {
+      it('asks for an answer that is no JSON', () => {
+        // What the router asks for where a helper says nothing.
+        const { accept = 'application/json' } = helper.prepareHeaders?.(request, target) ?? {};
+        expect(accept).toBe('*/*');
+      });
+    }
+
     it('is pure: the same twice, and the request as it was', async () => {
       const before = structuredClone(request.body.value);
       const first = await textOf(helper.preparePayload(aUnitRequest(task, fixture.request), target));
       expect(await textOf(helper.preparePayload(aUnitRequest(task, fixture.request), target))).toBe(first);
       expect(request.body.value).toEqual(before);
     });
+
+    const { form } = fixture.sends;
+    if (form !== undefined) {
+      it('sends a form that came whole with its length, and one that is on its way as it comes', async () => {
+        const asked = aUnitRequest(task, fixture.request);
+        expect(helper.preparePayload(asked, target).kind).toBe('stream');
+        await (asked.carried as SpooledForm).readWhole();
+        const payload = helper.preparePayload(asked, target);
+        expect(payload.kind).toBe('bytes');
+        expect(await textOf(payload)).toBe(form);
+      });
+    }
 
     if (!('bytes' in fixture.request) && fixture.isBare !== true) {
       it('sends what the config adds under the client’s own, and leaves out what it drops', async () => {

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../domain/task.js';
 import type { ContentBlock, MessageParam, TextBlock, ToolResultBlock, ToolUseBlock } from '../../wire/anthropic.js';
 import { isJsonObject, parseJsonObject } from '../../wire/json-object.js';
-import { RawJson } from '../../wire/json-write.js';
+import { RawJson } from '../../wire/raw-json.js';
 import { cacheControlOf, toBlocks, toTextBlocks } from './parts.js';
 import { refuse } from './refuse.js';
 import { withThinking } from './thinking-blocks.js';

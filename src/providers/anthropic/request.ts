@@ -2,7 +2,7 @@ import type { Payload, UpstreamTarget } from '../../domain/provider.js';
 import type { TaskRequest } from '../../domain/task.js';
 import { isJsonObject } from '../../wire/json-object.js';
 import { editMembers, scanMembers, writeObject } from '../../wire/json-text.js';
-import { writeJson } from '../../wire/json-write.js';
+import { writeJson } from '../../wire/raw-json.js';
 import { toThinking } from './effort.js';
 import { Given } from './given.js';
 import { toConversation } from './messages.js';

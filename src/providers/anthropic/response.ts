@@ -5,9 +5,9 @@ import { openAiUsageText, parseAnthropicUsage } from '../../wire/anthropic-usage
 import { faultIn, malformed } from '../../wire/fault.js';
 import { isJsonObject, parseJsonObject } from '../../wire/json-object.js';
 import { arrayItems, scanMembers, writeObject } from '../../wire/json-text.js';
-import { writeJson } from '../../wire/json-write.js';
 import { answerText, isBeyondText, notJson, TOO_LARGE } from '../../wire/openai-answer.js';
 import { OutputCollector } from '../../wire/output-collector.js';
+import { writeJson } from '../../wire/raw-json.js';
 import { secondsOf } from '../answer-date.js';
 import { ThinkingTrail } from './thinking-blocks.js';
 

@@ -1,10 +1,11 @@
 import type { AnswerOutcome, HeaderFields, UpstreamAnswer, UpstreamTarget } from '../../domain/provider.js';
 import type { JsonObject } from '../../domain/task.js';
 import { malformed } from '../../wire/fault.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { arrayItems, scanMembers } from '../../wire/json-text.js';
 import { OutputCollector } from '../../wire/output-collector.js';
 import { type ChatIdentity, chatCompletion, createdBy } from '../chat-chunks.js';
-import { isObject, objectsIn, readJsonAnswer, textOf } from '../json-answer.js';
+import { objectsIn, readJsonAnswer, textOf } from '../json-answer.js';
 import { finishOf } from './stop-reason.js';
 import { readBedrockUsage } from './usage.js';
 
@@ -33,8 +34,8 @@ export function readConverse(answer: UpstreamAnswer, target: UpstreamTarget): An
   const { output, stopReason, usage: used, ...extra } = read.value;
   const usage = readBedrockUsage(used);
   const report = usage?.report ?? null;
-  const message = isObject(output) ? output['message'] : null;
-  if (!isObject(message) || !Array.isArray(message['content'])) {
+  const message = isJsonObject(output) ? output['message'] : null;
+  if (!isJsonObject(message) || !Array.isArray(message['content'])) {
     return { ok: false, fault: malformed('the provider’s answer has no message'), usage: report };
   }
   const finish = finishOf(stopReason);
@@ -67,17 +68,17 @@ function toMessage(content: readonly unknown[], inputs: readonly (string | undef
   const calls: JsonObject[] = [];
   const citations: JsonObject[] = [];
   for (const [index, block] of content.entries()) {
-    if (!isObject(block)) continue;
+    if (!isJsonObject(block)) continue;
     const { toolUse, citationsContent: cited } = block;
     text += textOf(block['text']) ?? '';
     const thought = readThought(block['reasoningContent'], model);
     reasoning += thought.text;
     thinking.push(...thought.blocks);
-    if (isObject(toolUse)) {
+    if (isJsonObject(toolUse)) {
       const call = { name: toolUse['name'], arguments: inputs[index] ?? '{}' };
       calls.push({ id: toolUse['toolUseId'], type: 'function', function: call });
     }
-    if (isObject(cited)) {
+    if (isJsonObject(cited)) {
       for (const part of objectsIn(cited['content'])) text += textOf(part['text']) ?? '';
       citations.push(...objectsIn(cited['citations']));
     }
@@ -92,10 +93,10 @@ function toMessage(content: readonly unknown[], inputs: readonly (string | undef
 }
 
 function readThought(content: unknown, model: string): { text: string; blocks: JsonObject[] } {
-  if (!isObject(content)) return { text: '', blocks: [] };
+  if (!isJsonObject(content)) return { text: '', blocks: [] };
   const { reasoningText: said, redactedContent: hidden } = content;
   if (typeof hidden === 'string') return { text: '', blocks: [redactedBlock(hidden, model)] };
-  if (!isObject(said)) return { text: '', blocks: [] };
+  if (!isJsonObject(said)) return { text: '', blocks: [] };
   const text = textOf(said['text']) ?? '';
   const signature = textOf(said['signature']);
   return { text, blocks: signature === null ? [] : [thinkingBlock({ text, signature }, model)] };

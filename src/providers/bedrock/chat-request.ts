@@ -1,8 +1,9 @@
 import type { Payload, UpstreamTarget } from '../../domain/provider.js';
 import type { JsonObject, TaskRequest } from '../../domain/task.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { scanMembers } from '../../wire/json-text.js';
 import { RawJson, writeJson } from '../../wire/raw-json.js';
-import { isObject, objectsIn, textOf } from '../json-answer.js';
+import { objectsIn, textOf } from '../json-answer.js';
 import { RequestParameters } from '../request-parameters.js';
 import { type Conversation, cachePoint, toConversation } from './messages.js';
 
@@ -70,7 +71,7 @@ function toolsOf(parameters: RequestParameters, conversation: Conversation): Jso
     const definition = tool['function'];
     // Converse's own (`toolSpec`, `systemTool`, `cachePoint`) have no type.
     if (tool['type'] === undefined) return [tool];
-    if (tool['type'] !== 'function' || !isObject(definition)) {
+    if (tool['type'] !== 'function' || !isJsonObject(definition)) {
       return parameters.refuse(`tools[${index}]`, 'takes tools that are functions');
     }
     const { name, description, strict, parameters: schema } = definition;
@@ -97,7 +98,7 @@ function choiceOf(choice: unknown, parameters: RequestParameters): JsonObject | 
   if (choice === undefined) return undefined;
   if (choice === 'auto') return { auto: {} };
   if (choice === 'required') return { any: {} };
-  if (isObject(choice) && isObject(choice['function'])) return { tool: { name: choice['function']['name'] } };
+  if (isJsonObject(choice) && isJsonObject(choice['function'])) return { tool: { name: choice['function']['name'] } };
   return parameters.refuse('tool_choice', 'takes `auto`, `none`, `required` or one function');
 }
 
@@ -105,10 +106,10 @@ function choiceOf(choice: unknown, parameters: RequestParameters): JsonObject | 
 function outputOf(parameters: RequestParameters): JsonObject | undefined {
   const format = parameters.take('response_format');
   if (format === undefined) return undefined;
-  if (!isObject(format)) return parameters.refuse('response_format', 'takes an object');
+  if (!isJsonObject(format)) return parameters.refuse('response_format', 'takes an object');
   if (format['type'] === 'text') return undefined;
   const given = format['json_schema'];
-  if (format['type'] !== 'json_schema' || !isObject(given) || !isObject(given['schema'])) {
+  if (format['type'] !== 'json_schema' || !isJsonObject(given) || !isJsonObject(given['schema'])) {
     return parameters.refuse('response_format', 'writes JSON by a schema only: give `json_schema` with its `schema`');
   }
   const jsonSchema = {

@@ -8,8 +8,9 @@ import type {
 } from '../../domain/provider.js';
 import type { JsonObject } from '../../domain/task.js';
 import { faultIn, malformed, statusFault } from '../../wire/fault.js';
+import { isJsonObject, parseJsonObject } from '../../wire/json-object.js';
 import { ChatChunks, type ChatIdentity } from '../chat-chunks.js';
-import { isObject, parseObject, textOf } from '../json-answer.js';
+import { textOf } from '../json-answer.js';
 import { identityOf, redactedBlock, thinkingBlock } from './chat-answer.js';
 import { finishOf } from './stop-reason.js';
 import { type BedrockUsage, readBedrockUsage } from './usage.js';
@@ -55,7 +56,7 @@ export class ConverseStreamReader implements StreamReader {
   }
 
   read(event: SseEvent): StreamStep {
-    const value = parseObject(event.data);
+    const value = parseJsonObject(event.data);
     const status = event.name === null ? undefined : STATUS_OF_EXCEPTION[event.name];
     if (status !== undefined || event.name?.endsWith('Exception') === true || event.name === 'error') {
       return { kind: 'fault', fault: exceptionOf(event, value ?? {}, status) };
@@ -92,7 +93,7 @@ export class ConverseStreamReader implements StreamReader {
       case 'contentBlockStart':
         return this.#startBlock(index, value['start']);
       case 'contentBlockDelta':
-        return isObject(value['delta']) ? this.#readDelta(this.#blockAt(index), value['delta']) : NOTHING;
+        return isJsonObject(value['delta']) ? this.#readDelta(this.#blockAt(index), value['delta']) : NOTHING;
       case 'contentBlockStop':
         return this.#endBlock(this.#blockAt(index));
       case 'messageStop':
@@ -117,8 +118,8 @@ export class ConverseStreamReader implements StreamReader {
   }
 
   #startBlock(index: unknown, start: unknown): StreamStep {
-    const use = isObject(start) ? start['toolUse'] : null;
-    if (!isObject(use)) return NOTHING;
+    const use = isJsonObject(start) ? start['toolUse'] : null;
+    if (!isJsonObject(use)) return NOTHING;
     const call = this.#calls;
     this.#calls += 1;
     this.#blockAt(index).call = call;
@@ -131,9 +132,9 @@ export class ConverseStreamReader implements StreamReader {
   #readDelta(block: OpenBlock, delta: JsonObject): StreamStep {
     const { text, toolUse, reasoningContent: reasoning, citation } = delta;
     if (typeof text === 'string') return text === '' ? NOTHING : this.#chunks.delta({ content: text });
-    if (isObject(toolUse)) return this.#readInput(block, textOf(toolUse['input']) ?? '');
-    if (isObject(citation)) return this.#chunks.delta({ citations: [citation] });
-    if (!isObject(reasoning)) return NOTHING;
+    if (isJsonObject(toolUse)) return this.#readInput(block, textOf(toolUse['input']) ?? '');
+    if (isJsonObject(citation)) return this.#chunks.delta({ citations: [citation] });
+    if (!isJsonObject(reasoning)) return NOTHING;
     block.signature += textOf(reasoning['signature']) ?? '';
     block.redacted += textOf(reasoning['redactedContent']) ?? '';
     const thought = textOf(reasoning['text']) ?? '';

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../domain/task.js';
-import { isObject, textOf } from '../json-answer.js';
+import { isJsonObject } from '../../wire/json-object.js';
+import { textOf } from '../json-answer.js';
 import type { RequestParameters } from '../request-parameters.js';
 
 const DATA_URL = /^data:([^;,]+)[^,]*;base64,/i;
@@ -28,7 +29,7 @@ const DOCUMENT_FORMATS: Readonly<Record<string, string>> = {
  * @throws WaybillError invalid_request
  */
 export function toImage(image: unknown, at: string, parameters: RequestParameters): JsonObject {
-  const url = textOf(isObject(image) ? image['url'] : image) ?? '';
+  const url = textOf(isJsonObject(image) ? image['url'] : image) ?? '';
   if (url.startsWith('s3://')) {
     const extension = /\.([a-z]+)$/i.exec(url)?.[1]?.toLowerCase() ?? '';
     const format = IMAGE_FORMATS[`image/${extension}`];
@@ -47,7 +48,7 @@ export function toImage(image: unknown, at: string, parameters: RequestParameter
  * @throws WaybillError invalid_request
  */
 export function toDocument(file: unknown, at: string, parameters: RequestParameters): JsonObject {
-  const { file_data: data, filename } = isObject(file) ? file : {};
+  const { file_data: data, filename } = isJsonObject(file) ? file : {};
   const { type, bytes } = readDataUrl(textOf(data) ?? '') ?? parameters.refuse(at, 'takes files as data URLs');
   const format = DOCUMENT_FORMATS[type];
   if (format === undefined) parameters.refuse(at, `takes no documents of type ${type}`);

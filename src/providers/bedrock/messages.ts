@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../domain/task.js';
+import { isJsonObject, parseJsonObject } from '../../wire/json-object.js';
 import { RawJson } from '../../wire/raw-json.js';
-import { isObject, objectsIn, parseObject, textOf } from '../json-answer.js';
+import { objectsIn, textOf } from '../json-answer.js';
 import type { RequestParameters } from '../request-parameters.js';
 import { toDocument, toImage } from './media.js';
 
@@ -65,7 +66,7 @@ function toBlocks(content: unknown, at: string, parameters: RequestParameters): 
 
 function toPart(part: unknown, at: string, parameters: RequestParameters): JsonObject[] {
   if (typeof part === 'string') return textBlocks(part);
-  if (!isObject(part)) return parameters.refuse(at, 'takes parts that are objects');
+  if (!isJsonObject(part)) return parameters.refuse(at, 'takes parts that are objects');
   const cached = cachePoint(part['cache_control']);
   switch (part['type']) {
     case undefined:
@@ -89,16 +90,16 @@ function textBlocks(text: unknown): JsonObject[] {
 
 /** Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CachePointBlock.html */
 export function cachePoint(control: unknown): JsonObject[] {
-  if (!isObject(control)) return [];
+  if (!isJsonObject(control)) return [];
   const ttl = textOf(control['ttl']);
   return [{ cachePoint: { type: 'default', ...(ttl === null ? {} : { ttl }) } }];
 }
 
 function toToolUse(call: JsonObject, at: string, parameters: RequestParameters): JsonObject {
-  const definition = isObject(call['function']) ? call['function'] : {};
+  const definition = isJsonObject(call['function']) ? call['function'] : {};
   const text = textOf(definition['arguments']) ?? JSON.stringify(definition['arguments'] ?? {});
   const input = text.trim() === '' ? '{}' : text;
-  if (parseObject(input) === null) parameters.refuse(`${at}.function.arguments`, 'takes the JSON of an object');
+  if (parseJsonObject(input) === null) parameters.refuse(`${at}.function.arguments`, 'takes the JSON of an object');
   return { toolUse: { toolUseId: call['id'], name: definition['name'], input: new RawJson(input) } };
 }
 

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../domain/task.js';
 import { type Count, isCount, noCounts, totalInput, type UsageReport } from '../../domain/usage.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { hasFigures } from '../../wire/openai-usage.js';
-import { isObject } from '../json-answer.js';
 
 /** What Bedrock said was used: for the books, and for the client in OpenAI's shape. */
 export interface BedrockUsage {
@@ -15,7 +15,7 @@ export interface BedrockUsage {
  * https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
  */
 export function readBedrockUsage(usage: unknown): BedrockUsage | null {
-  if (!isObject(usage)) return null;
+  if (!isJsonObject(usage)) return null;
   const problems: string[] = [];
   const figure = (name: string): Count => {
     const value = usage[name];

@@ -1,9 +1,10 @@
 import type { AnswerFault, AnswerOutcome, UpstreamAnswer, UpstreamTarget } from '../../domain/provider.js';
 import type { JsonObject } from '../../domain/task.js';
 import { malformed } from '../../wire/fault.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { OutputCollector } from '../../wire/output-collector.js';
 import { chatCompletion, createdBy } from '../chat-chunks.js';
-import { isObject, objectsIn, readJsonAnswer, textOf } from '../json-answer.js';
+import { objectsIn, readJsonAnswer, textOf } from '../json-answer.js';
 import { readCohereUsage } from './usage.js';
 
 /** Cohere's reasons by OpenAI's; those that are missing are failures. */
@@ -43,7 +44,7 @@ export function readCohereChat(answer: UpstreamAnswer, target: UpstreamTarget): 
   const { value } = read;
   const { message } = value;
   const usage = readCohereUsage(value['usage'], 'chat');
-  if (!isObject(message)) {
+  if (!isJsonObject(message)) {
     return { ok: false, fault: malformed('the provider’s answer has no message'), usage: usage?.report ?? null };
   }
   const finish = finishOf(value['finish_reason'], value['error']);

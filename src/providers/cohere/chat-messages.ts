@@ -1,7 +1,8 @@
 import type { JsonObject } from '../../domain/task.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { arrayItems } from '../../wire/json-text.js';
 import { RawJson } from '../../wire/raw-json.js';
-import { isObject, objectsIn, textOf } from '../json-answer.js';
+import { objectsIn, textOf } from '../json-answer.js';
 import type { RequestParameters } from '../request-parameters.js';
 
 /**
@@ -40,7 +41,7 @@ function toContent(content: unknown, at: string, parameters: RequestParameters):
 
 function toPart(part: unknown, at: string, parameters: RequestParameters): unknown {
   if (typeof part === 'string') return { type: 'text', text: part };
-  if (!isObject(part)) return parameters.refuse(at, 'takes parts that are objects');
+  if (!isJsonObject(part)) return parameters.refuse(at, 'takes parts that are objects');
   switch (part['type']) {
     case 'text':
       return { type: 'text', text: part['text'] };
@@ -103,8 +104,8 @@ function documentsIn(text: string): unknown[] {
   } catch {
     // Plain text is as good a result as any.
   }
-  if (isObject(value)) return [documentOf(new RawJson(trimmed))];
-  if (Array.isArray(value) && value.length > 0 && value.every(isObject)) {
+  if (isJsonObject(value)) return [documentOf(new RawJson(trimmed))];
+  if (Array.isArray(value) && value.length > 0 && value.every(isJsonObject)) {
     return arrayItems(trimmed).map((item) => documentOf(new RawJson(item)));
   }
   return [documentOf({ text })];

@@ -1,7 +1,8 @@
 import type { Payload, UpstreamTarget } from '../../domain/provider.js';
 import type { JsonObject, TaskRequest } from '../../domain/task.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { writeJson } from '../../wire/raw-json.js';
-import { isObject, objectsIn } from '../json-answer.js';
+import { objectsIn } from '../json-answer.js';
 import { RequestParameters } from '../request-parameters.js';
 import { toCohereMessages } from './chat-messages.js';
 
@@ -39,10 +40,10 @@ export function prepareCohereChat(request: TaskRequest, target: UpstreamTarget):
 
 function toolsOf(parameters: RequestParameters): JsonObject {
   const choice = parameters.take('tool_choice');
-  const isNamed = isObject(choice) && choice['type'] === 'function' && isObject(choice['function']);
+  const isNamed = isJsonObject(choice) && choice['type'] === 'function' && isJsonObject(choice['function']);
   const wanted = isNamed ? (choice['function'] as JsonObject)['name'] : null;
   const tools = objectsIn(parameters.take('tools')).map((tool, index) => {
-    if (tool['type'] !== 'function' || !isObject(tool['function'])) {
+    if (tool['type'] !== 'function' || !isJsonObject(tool['function'])) {
       parameters.refuse(`tools[${index}]`, 'takes tools that are functions');
     }
     return tool['function'] as JsonObject;
@@ -69,9 +70,9 @@ function choiceOf(choice: unknown, parameters: RequestParameters): string | unde
 /** Cohere's JSON mode takes the schema beside its type: https://docs.cohere.com/docs/structured-outputs */
 function responseFormatOf(parameters: RequestParameters): unknown {
   const format = parameters.take('response_format');
-  if (!isObject(format) || format['type'] !== 'json_schema') return format;
+  if (!isJsonObject(format) || format['type'] !== 'json_schema') return format;
   const given = format['json_schema'];
-  const schema = isObject(given) ? given['schema'] : undefined;
+  const schema = isJsonObject(given) ? given['schema'] : undefined;
   return { type: 'json_object', json_schema: schema };
 }
 

@@ -1,8 +1,9 @@
 import type { SseEvent, StreamReader, StreamStep, UpstreamTarget } from '../../domain/provider.js';
 import type { JsonObject } from '../../domain/task.js';
 import { faultIn, malformed, statusFault } from '../../wire/fault.js';
+import { isJsonObject, parseJsonObject } from '../../wire/json-object.js';
 import { ChatChunks, type ChatIdentity } from '../chat-chunks.js';
-import { isObject, parseObject, textOf } from '../json-answer.js';
+import { textOf } from '../json-answer.js';
 import { finishOf, toLogprobs } from './chat-answer.js';
 import { type ReadUsage, readCohereUsage } from './usage.js';
 
@@ -27,7 +28,7 @@ export class CohereStreamReader implements StreamReader {
   read(event: SseEvent): StreamStep {
     const data = event.data.trim();
     if (data === '' || this.#isFinished) return NOTHING;
-    const value = parseObject(data);
+    const value = parseJsonObject(data);
     if (value !== null) return this.#readEvent(value, event.name);
     // Cut off by the end of the stream: nothing is made of it.
     if (event.unterminated === true) return NOTHING;
@@ -57,8 +58,8 @@ export class CohereStreamReader implements StreamReader {
   }
 
   #readEvent(value: JsonObject, name: string | null): StreamStep {
-    const delta = isObject(value['delta']) ? value['delta'] : {};
-    const message = isObject(delta['message']) ? delta['message'] : {};
+    const delta = isJsonObject(value['delta']) ? value['delta'] : {};
+    const message = isJsonObject(delta['message']) ? delta['message'] : {};
     switch (value['type']) {
       case 'message-start':
         this.#chunks.identity.id = textOf(value['id']) ?? '';
@@ -72,7 +73,7 @@ export class CohereStreamReader implements StreamReader {
       case 'tool-call-delta':
         return this.#readCall(value['index'], message['tool_calls']);
       case 'citation-start':
-        return isObject(message['citations']) ? this.#chunks.delta({ citations: [message['citations']] }) : NOTHING;
+        return isJsonObject(message['citations']) ? this.#chunks.delta({ citations: [message['citations']] }) : NOTHING;
       case 'message-end':
         return this.#readEnd(delta);
       default: {
@@ -83,7 +84,7 @@ export class CohereStreamReader implements StreamReader {
   }
 
   #readContent(content: unknown, logprobs: unknown): StreamStep {
-    if (!isObject(content)) return NOTHING;
+    if (!isJsonObject(content)) return NOTHING;
     const items = logprobs === undefined || logprobs === null ? undefined : toLogprobs([logprobs].flat());
     return textOf(content['thinking']) === null
       ? this.#text('content', content['text'], items)
@@ -96,7 +97,7 @@ export class CohereStreamReader implements StreamReader {
 
   /** One call of several, told apart by `index`. */
   #readCall(index: unknown, call: unknown): StreamStep {
-    if (!isObject(call)) return NOTHING;
+    if (!isJsonObject(call)) return NOTHING;
     const isNew = !this.#calls.includes(index);
     if (isNew) this.#calls.push(index);
     return this.#chunks.delta({ tool_calls: [{ index: this.#calls.indexOf(index), ...call }] });

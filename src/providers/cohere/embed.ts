@@ -2,9 +2,10 @@ import type { AnswerOutcome, Payload, UpstreamAnswer, UpstreamTarget } from '../
 import type { JsonObject, TaskRequest } from '../../domain/task.js';
 import { toEmbeddingFormat } from '../../wire/embedding.js';
 import { malformed } from '../../wire/fault.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { arrayItems, scanMembers } from '../../wire/json-text.js';
 import { writeJson } from '../../wire/raw-json.js';
-import { isObject, readJsonAnswer } from '../json-answer.js';
+import { readJsonAnswer } from '../json-answer.js';
 import { RequestParameters } from '../request-parameters.js';
 import { readCohereUsage } from './usage.js';
 
@@ -66,7 +67,7 @@ export function readCohereEmbed(answer: UpstreamAnswer, request: TaskRequest, ta
   const { meta } = value;
   const inputs = [request.body.value['input']].flat();
   const images = inputs.filter((input) => typeof input === 'string' && IMAGE.test(input)).length;
-  const billed = isObject(meta) ? { billed_units: meta['billed_units'] } : null;
+  const billed = isJsonObject(meta) ? { billed_units: meta['billed_units'] } : null;
   const usage = readCohereUsage(billed, { images });
   const vectors = vectorsIn(value, text);
   if (vectors?.length !== inputs.length) {
@@ -91,7 +92,7 @@ export function readCohereEmbed(answer: UpstreamAnswer, request: TaskRequest, ta
 /** The text of each vector, of the one type there is; null where there is none. */
 function vectorsIn(value: JsonObject, text: string): string[] | null {
   const { embeddings } = value;
-  if (!isObject(embeddings)) return null;
+  if (!isJsonObject(embeddings)) return null;
   const type = Object.keys(embeddings).find((name) => Array.isArray(embeddings[name]));
   const raw = type === undefined ? undefined : scanMembers(scanMembers(text).get('embeddings') ?? '{}').get(type);
   return raw === undefined ? null : arrayItems(raw);

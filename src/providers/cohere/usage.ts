@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../domain/task.js';
 import { type Count, isCount, noCounts, type UsageReport } from '../../domain/usage.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { hasFigures } from '../../wire/openai-usage.js';
-import { isObject } from '../json-answer.js';
 
 /** What a provider said was used: for the books, and for the client. */
 export interface ReadUsage {
@@ -18,7 +18,7 @@ export interface ReadUsage {
  * Sources: https://docs.cohere.com/reference/chat, https://docs.cohere.com/reference/embed, https://cohere.com/pricing
  */
 export function readCohereUsage(usage: unknown, sent: { images: number } | 'chat'): ReadUsage | null {
-  if (!isObject(usage) || !isObject(usage['billed_units'])) return null;
+  if (!isJsonObject(usage) || !isJsonObject(usage['billed_units'])) return null;
   const billed = usage['billed_units'];
   const problems: string[] = [];
   const figure = (name: string): Count => {

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../domain/task.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { rewriteAt } from '../../wire/json-text.js';
 
 const ARGUMENTS = ['candidates', '*', 'content', 'parts', '*', 'functionCall', 'args'];
@@ -33,7 +34,6 @@ export class CandidateReader {
     if (!text.includes('"functionCall"')) return;
     rewriteAt(text, ARGUMENTS, (raw) => {
       this.#arguments.push(raw);
-      return undefined;
     });
   }
 
@@ -41,9 +41,9 @@ export class CandidateReader {
   read(candidate: JsonObject, index: number, callsBefore: number): CandidateContent {
     const content: CandidateContent = { text: '', reasoning: '', calls: [], images: [], signature: null };
     const body = candidate['content'];
-    const parts: unknown = isObject(body) ? body['parts'] : undefined;
+    const parts: unknown = isJsonObject(body) ? body['parts'] : undefined;
     for (const part of Array.isArray(parts) ? parts : []) {
-      if (isObject(part)) this.#readPart(part, content, `${index}_${callsBefore + content.calls.length}`);
+      if (isJsonObject(part)) this.#readPart(part, content, `${index}_${callsBefore + content.calls.length}`);
     }
     return content;
   }
@@ -51,7 +51,7 @@ export class CandidateReader {
   #readPart(part: JsonObject, content: CandidateContent, callName: string): void {
     const { text, functionCall: call, inlineData: data, thoughtSignature: signature } = part;
     const isSigned = typeof signature === 'string' && signature !== '';
-    if (isObject(call)) {
+    if (isJsonObject(call)) {
       const id =
         typeof call['id'] === 'string' && call['id'] !== '' ? call['id'] : `call_${this.#responseId}_${callName}`;
       const name = typeof call['name'] === 'string' ? call['name'] : '';
@@ -65,7 +65,7 @@ export class CandidateReader {
     }
     if (isSigned) content.signature = signature;
     if (typeof text === 'string') content[part['thought'] === true ? 'reasoning' : 'text'] += text;
-    if (isObject(data) && part['thought'] !== true) {
+    if (isJsonObject(data) && part['thought'] !== true) {
       const url = `data:${data['mimeType']};base64,${data['data']}`;
       content.images.push({ type: 'image_url', image_url: { url } });
     }
@@ -74,7 +74,7 @@ export class CandidateReader {
   #argumentsOf(call: JsonObject): string {
     const { args } = call;
     const raw = args === undefined ? undefined : this.#arguments.shift();
-    if (raw === undefined || !isObject(args)) return '{}';
+    if (raw === undefined || !isJsonObject(args)) return '{}';
     return /\d{16}/.test(raw) ? raw : JSON.stringify(args);
   }
 }
@@ -87,8 +87,8 @@ export function signed(signature: string): JsonObject {
 /** Why a prompt was blocked; null when it was not. */
 export function blockOf(answer: JsonObject): string | null {
   const feedback = answer['promptFeedback'];
-  const reason = isObject(feedback) ? feedback['blockReason'] : undefined;
-  if (!isObject(feedback) || typeof reason !== 'string' || reason === '') return null;
+  const reason = isJsonObject(feedback) ? feedback['blockReason'] : undefined;
+  if (!isJsonObject(feedback) || typeof reason !== 'string' || reason === '') return null;
   const said = feedback['blockReasonMessage'];
   return `The provider blocked the prompt: ${reason}${typeof said === 'string' && said !== '' ? ` (${said})` : ''}`;
 }
@@ -96,12 +96,8 @@ export function blockOf(answer: JsonObject): string | null {
 /** The candidates of an answer, each with its place. */
 export function candidatesOf(answer: JsonObject): Array<{ candidate: JsonObject; index: number }> {
   const list: unknown = answer['candidates'];
-  return (Array.isArray(list) ? list : []).filter(isObject).map((candidate, position) => {
+  return (Array.isArray(list) ? list : []).filter(isJsonObject).map((candidate, position) => {
     const { index } = candidate;
     return { candidate, index: typeof index === 'number' ? index : position };
   });
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

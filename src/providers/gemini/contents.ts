@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../domain/task.js';
+import { isJsonObject } from '../../wire/json-object.js';
+import { RawJson, type Writable } from '../../wire/raw-json.js';
 import { audioPart, filePart, urlPart } from './media.js';
-import { RawJson, type Writable } from './raw-json.js';
 import { refuse } from './refuse.js';
 import { needsSignatures } from './thinking.js';
 
@@ -79,7 +80,7 @@ function partsOf(content: unknown, at: string, other: (part: JsonObject, where: 
   if (!Array.isArray(content)) refuse(`${at}.content`, 'must be a text or a list of parts');
   return content.map((part: unknown, index) => {
     const where = `${at}.content[${index}]`;
-    if (!isObject(part)) refuse(where, 'must be an object');
+    if (!isJsonObject(part)) refuse(where, 'must be an object');
     const text = part['type'] === 'text' ? part['text'] : part['type'] === 'refusal' ? part['refusal'] : null;
     if (text === null) return other(part, where);
     if (typeof text !== 'string') refuse(`${where}.${part['type']}`, 'must be a text');
@@ -110,8 +111,8 @@ function modelParts(message: JsonObject, calls: Map<string, string>, model: stri
 }
 
 function functionCall(call: unknown, calls: Map<string, string>, foreign: string | undefined, at: string): Writable {
-  const fn = isObject(call) ? call['function'] : undefined;
-  if (!isObject(call) || !isObject(fn)) refuse(at, 'must be the call of a function');
+  const fn = isJsonObject(call) ? call['function'] : undefined;
+  if (!isJsonObject(call) || !isJsonObject(fn)) refuse(at, 'must be the call of a function');
   const { name } = fn;
   if (typeof name !== 'string') refuse(`${at}.function.name`, 'must be a name');
   const id = typeof call['id'] === 'string' ? call['id'] : undefined;
@@ -138,11 +139,11 @@ function toolResult(message: JsonObject, calls: ReadonlyMap<string, string>, at:
 
 /** The text of an object, as it is; of nothing, an empty one; null for anything else. */
 function objectText(value: unknown): Writable | null {
-  if (isObject(value)) return new RawJson(JSON.stringify(value));
+  if (isJsonObject(value)) return new RawJson(JSON.stringify(value));
   if (typeof value !== 'string') return null;
   if (value.trim() === '') return {};
   try {
-    return isObject(JSON.parse(value)) ? new RawJson(value) : null;
+    return isJsonObject(JSON.parse(value)) ? new RawJson(value) : null;
   } catch {
     // The caller knows what text means where it stands.
     return null;
@@ -151,15 +152,11 @@ function objectText(value: unknown): Writable | null {
 
 function signatureOf(holder: JsonObject): string | undefined {
   const extra = holder['extra_content'];
-  const google = isObject(extra) ? extra['google'] : undefined;
-  const signature = isObject(google) ? google['thought_signature'] : undefined;
+  const google = isJsonObject(extra) ? extra['google'] : undefined;
+  const signature = isJsonObject(google) ? google['thought_signature'] : undefined;
   return typeof signature === 'string' && signature !== '' ? signature : undefined;
 }
 
 function kindOf(part: JsonObject): string {
   return typeof part['type'] === 'string' ? part['type'] : 'part without a type';
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,8 +1,8 @@
 import type { UpstreamTarget } from '../../domain/provider.js';
-import type { JsonObject } from '../../domain/task.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { scanMembers } from '../../wire/json-text.js';
+import { RawJson, type Writable, writeJson } from '../../wire/raw-json.js';
 import type { Parameters } from './parameters.js';
-import { RawJson, type Writable, writeJson } from './raw-json.js';
 import { refuse } from './refuse.js';
 import { thinkingConfig } from './thinking.js';
 
@@ -51,7 +51,7 @@ function ownConfig(raw: string | undefined): { [key: string]: Writable } {
 }
 
 function membersOf(value: unknown): { [key: string]: Writable } {
-  return isObject(value) ? ownConfig(JSON.stringify(value)) : {};
+  return isJsonObject(value) ? ownConfig(JSON.stringify(value)) : {};
 }
 
 /** The bound asked for, by whichever name, within the target's. 0 and -1 mean none. */
@@ -70,11 +70,11 @@ function outputBound(parameters: Parameters, own: Writable | undefined, cap: num
 function responseFormat(raw: string | undefined): { [key: string]: Writable } {
   if (raw === undefined) return {};
   const format: unknown = JSON.parse(raw);
-  const type = isObject(format) ? format['type'] : undefined;
+  const type = isJsonObject(format) ? format['type'] : undefined;
   if (type === 'text') return {};
   if (type === 'json_object') return { responseMimeType: 'application/json' };
-  const wrapped = isObject(format) ? format['json_schema'] : undefined;
-  if (type !== 'json_schema' || !isObject(wrapped)) {
+  const wrapped = isJsonObject(format) ? format['json_schema'] : undefined;
+  if (type !== 'json_schema' || !isJsonObject(wrapped)) {
     refuse('response_format', 'must be of type text, json_object or json_schema for gemini');
   }
   const schema = scanMembers(scanMembers(raw).get('json_schema') as string).get('schema');
@@ -82,8 +82,4 @@ function responseFormat(raw: string | undefined): { [key: string]: Writable } {
     responseMimeType: 'application/json',
     ...(schema === undefined ? {} : { responseJsonSchema: new RawJson(schema) }),
   };
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -2,8 +2,9 @@ import type { AnswerFault, AnswerOutcome, Payload, UpstreamAnswer, UpstreamTarge
 import type { JsonObject, TaskRequest } from '../../domain/task.js';
 import { noCounts, type UsageReport } from '../../domain/usage.js';
 import { faultIn, malformed } from '../../wire/fault.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { writeObject } from '../../wire/json-text.js';
-import { isObject, passed } from '../../wire/plain-answer.js';
+import { passed } from '../../wire/plain-answer.js';
 import { refuse } from '../../wire/task-request.js';
 import { secondsOf } from '../answer-date.js';
 import { membersOf } from '../json-payload.js';
@@ -82,17 +83,17 @@ function withImages(report: UsageReport | null, images: number): UsageReport {
 }
 
 function predictionsOf({ predictions }: JsonObject): string[] {
-  const list = Array.isArray(predictions) ? predictions.filter(isObject) : [];
+  const list = Array.isArray(predictions) ? predictions.filter(isJsonObject) : [];
   return list.flatMap(({ bytesBase64Encoded: data }) => (typeof data === 'string' ? [data] : []));
 }
 
 /** The files among the parts of the answer. */
 export function inlineData(value: JsonObject): Array<{ mimeType: string; data: string }> {
   return candidatesOf(value).flatMap(({ candidate }) => {
-    const parts = isObject(candidate['content']) ? candidate['content']['parts'] : [];
+    const parts = isJsonObject(candidate['content']) ? candidate['content']['parts'] : [];
     return (Array.isArray(parts) ? parts : []).flatMap((part) => {
-      const inline = isObject(part) ? part['inlineData'] : undefined;
-      if (!isObject(inline) || typeof inline['data'] !== 'string' || inline['data'] === '') return [];
+      const inline = isJsonObject(part) ? part['inlineData'] : undefined;
+      if (!isJsonObject(inline) || typeof inline['data'] !== 'string' || inline['data'] === '') return [];
       return [{ mimeType: String(inline['mimeType'] ?? ''), data: inline['data'] }];
     });
   });
@@ -101,7 +102,7 @@ export function inlineData(value: JsonObject): Array<{ mimeType: string; data: s
 /** An answer without a file: held back, which is the request's matter and told as such, or none at all. */
 export function whyNone(value: JsonObject): AnswerFault {
   const { predictions } = value;
-  const filtered = (Array.isArray(predictions) ? predictions.filter(isObject) : []).find(
+  const filtered = (Array.isArray(predictions) ? predictions.filter(isJsonObject) : []).find(
     (one) => one['raiFilteredReason'],
   );
   if (filtered !== undefined) return heldBack(String(filtered['raiFilteredReason']));

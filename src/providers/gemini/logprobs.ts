@@ -1,4 +1,6 @@
 import type { JsonObject } from '../../domain/task.js';
+import { isJsonObject } from '../../wire/json-object.js';
+import { objectsIn } from '../json-answer.js';
 
 /**
  * A candidate's `logprobsResult` as OpenAI's `logprobs`; null where there is none.
@@ -15,15 +17,12 @@ export function toLogprobs(result: unknown): JsonObject | null {
   return { content, refusal: null };
 }
 
+function listIn(holder: unknown, name: string): JsonObject[] {
+  return objectsIn(isJsonObject(holder) ? holder[name] : undefined);
+}
+
 function toToken(token: JsonObject): JsonObject {
   const text = typeof token['token'] === 'string' ? token['token'] : '';
   // A probability of one has a logarithm of zero, which may be left out.
   return { token: text, logprob: token['logProbability'] ?? 0, bytes: [...Buffer.from(text)] };
-}
-
-function listIn(holder: unknown, name: string): JsonObject[] {
-  const list: unknown = typeof holder === 'object' && holder !== null ? (holder as JsonObject)[name] : undefined;
-  return (Array.isArray(list) ? list : []).filter(
-    (item): item is JsonObject => typeof item === 'object' && item !== null,
-  );
 }

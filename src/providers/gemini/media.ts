@@ -1,5 +1,5 @@
-import type { JsonObject } from '../../domain/task.js';
-import type { Writable } from './raw-json.js';
+import { isJsonObject } from '../../wire/json-object.js';
+import type { Writable } from '../../wire/raw-json.js';
 import { refuse } from './refuse.js';
 
 /** MIME types by the ending of a name, for files whose type nobody says. */
@@ -16,21 +16,21 @@ const TYPES: Readonly<Record<string, string>> = {
  * Source: https://ai.google.dev/gemini-api/docs/file-input-methods
  */
 export function urlPart(value: unknown, at: string): Writable {
-  const url = typeof value === 'string' ? value : isObject(value) ? value['url'] : undefined;
+  const url = typeof value === 'string' ? value : isJsonObject(value) ? value['url'] : undefined;
   if (typeof url !== 'string') refuse(at, 'must have a url');
   return url.startsWith('data:') ? inline(url, at) : remote(url, at);
 }
 
 /** `input_audio`: `{data, format}`. Source: https://ai.google.dev/gemini-api/docs/audio */
 export function audioPart(value: unknown, at: string): Writable {
-  const { data, format } = isObject(value) ? value : {};
+  const { data, format } = isJsonObject(value) ? value : {};
   if (typeof data !== 'string' || typeof format !== 'string') refuse(at, 'must have data and a format');
   return { inlineData: { mimeType: TYPES[format] ?? `audio/${format}`, data } };
 }
 
 /** `file`: its data as a data URL or in base64, or a `file_id` that is the address of a file uploaded to the provider. */
 export function filePart(value: unknown, at: string): Writable {
-  const { file_data: data, file_id: id, filename } = isObject(value) ? value : {};
+  const { file_data: data, file_id: id, filename } = isJsonObject(value) ? value : {};
   if (typeof data === 'string') {
     if (data.startsWith('data:')) return inline(data, at);
     const mimeType = typeof filename === 'string' ? typeOf(filename) : undefined;
@@ -62,8 +62,4 @@ function remote(url: string, at: string): Writable {
 
 function typeOf(name: string): string | undefined {
   return TYPES[/\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? ''];
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,10 +1,10 @@
 import type { Payload, UpstreamTarget } from '../../domain/provider.js';
 import type { JsonObject, TaskRequest } from '../../domain/task.js';
 import { scanMembers } from '../../wire/json-text.js';
+import { RawJson, type Writable, writeJson } from '../../wire/raw-json.js';
 import { toConversation } from './contents.js';
 import { toGenerationConfig } from './generation-config.js';
 import { Parameters } from './parameters.js';
-import { RawJson, type Writable, writeJson } from './raw-json.js';
 import { refuse } from './refuse.js';
 import { toCallingConfig, toTools } from './tools.js';
 

@@ -1,6 +1,7 @@
 import type { AnswerFault, AnswerOutcome, UpstreamAnswer, UpstreamTarget } from '../../domain/provider.js';
 import type { JsonObject } from '../../domain/task.js';
 import { faultIn, malformed } from '../../wire/fault.js';
+import { parseJsonObject } from '../../wire/json-object.js';
 import { answerText, isBeyondText, notJson, TOO_LARGE } from '../../wire/openai-answer.js';
 import { OutputCollector } from '../../wire/output-collector.js';
 import { secondsOf } from '../answer-date.js';
@@ -62,18 +63,8 @@ export function readChat(answer: UpstreamAnswer, target: UpstreamTarget): Answer
 export function parseAnswer(answer: UpstreamAnswer): { value: JsonObject; text: string } | { fault: AnswerFault } {
   if (isBeyondText(answer)) return { fault: malformed(TOO_LARGE) };
   const text = answerText(answer);
-  const value = parseObject(text);
+  const value = parseJsonObject(text);
   return value === null ? { fault: malformed(notJson(text)) } : { value, text };
-}
-
-export function parseObject(text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : null;
-  } catch {
-    // The caller says what is wrong with it.
-    return null;
-  }
 }
 
 /** Answers of older servers have no id. */

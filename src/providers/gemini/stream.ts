@@ -2,13 +2,14 @@ import type { HeaderFields, SseEvent, StreamReader, StreamStep, UpstreamTarget }
 import type { JsonObject, TaskRequest } from '../../domain/task.js';
 import type { UsageReport } from '../../domain/usage.js';
 import { faultIn, malformed, statusFault } from '../../wire/fault.js';
+import { parseJsonObject } from '../../wire/json-object.js';
 import { answeredChoices } from '../../wire/openai-request.js';
 import { OutputCollector } from '../../wire/output-collector.js';
 import { secondsOf } from '../answer-date.js';
 import { blockOf, CandidateReader, candidatesOf, signed } from './candidate.js';
 import { finishFault, toFinishReason } from './finish.js';
 import { toLogprobs } from './logprobs.js';
-import { blockedChoice, idOf, modelOf, parseObject } from './response.js';
+import { blockedChoice, idOf, modelOf } from './response.js';
 import { type GeminiUsage, readUsage } from './usage.js';
 
 const NOTHING: StreamStep = { kind: 'nothing' };
@@ -41,7 +42,7 @@ export class GeminiStreamReader implements StreamReader {
     const data = event.data.trim();
     if (data === '') return NOTHING;
     if (data === '[DONE]') return { kind: 'done' };
-    const value = parseObject(data);
+    const value = parseJsonObject(data);
     if (value !== null) return this.#readAnswer(value, data, event.name);
     // The end of the stream cut it off, or it came after all there was to say: nothing is made of it.
     if (event.unterminated === true || this.isFinished()) return NOTHING;

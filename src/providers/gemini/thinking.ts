@@ -1,4 +1,4 @@
-import type { Writable } from './raw-json.js';
+import type { Writable } from '../../wire/raw-json.js';
 import { refuse } from './refuse.js';
 
 /** What Google's own OpenAI endpoint makes of the efforts for models that take a budget. */

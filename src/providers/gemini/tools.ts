@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../domain/task.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { arrayItems, scanMembers } from '../../wire/json-text.js';
-import { RawJson, type Writable } from './raw-json.js';
+import { RawJson, type Writable } from '../../wire/raw-json.js';
 import { refuse } from './refuse.js';
 
 export interface Tools {
@@ -23,20 +24,22 @@ export function toTools(raw: string): Tools {
   let isStrict = false;
   for (const [index, tool] of (list as unknown[]).entries()) {
     const at = `tools[${index}]`;
-    if (!isObject(tool)) refuse(at, 'must be an object');
+    if (!isJsonObject(tool)) refuse(at, 'must be an object');
     if (tool['type'] === undefined) {
       own.push(new RawJson(texts[index] as string));
       continue;
     }
     const fn = tool['function'];
     if (tool['type'] !== 'function') refuse(`${at}.type`, 'gemini takes tools of type function');
-    if (!isObject(fn) || typeof fn['name'] !== 'string') refuse(`${at}.function`, 'must have a name');
+    if (!isJsonObject(fn) || typeof fn['name'] !== 'string') refuse(`${at}.function`, 'must have a name');
     isStrict ||= fn['strict'] === true;
     const members = scanMembers(scanMembers(texts[index] as string).get('function') as string);
     declarations.push({
       name: fn['name'],
       description: typeof fn['description'] === 'string' ? fn['description'] : undefined,
-      parametersJsonSchema: isObject(fn['parameters']) ? new RawJson(members.get('parameters') as string) : undefined,
+      parametersJsonSchema: isJsonObject(fn['parameters'])
+        ? new RawJson(members.get('parameters') as string)
+        : undefined,
     });
   }
   const tools = declarations.length === 0 ? own : [{ functionDeclarations: declarations }, ...own];
@@ -53,14 +56,19 @@ export function toCallingConfig(choice: unknown, isStrict: boolean): Writable | 
   if (choice === 'none') return { mode: 'NONE' };
   if (choice === 'auto') return { mode: isStrict ? 'VALIDATED' : 'AUTO' };
   if (choice === 'required') return { mode: 'ANY' };
-  const named = isObject(choice) ? choice[choice['type'] as string] : undefined;
-  if (isObject(choice) && isObject(named) && choice['type'] === 'function') {
+  const named = isJsonObject(choice) ? choice[choice['type'] as string] : undefined;
+  if (isJsonObject(choice) && isJsonObject(named) && choice['type'] === 'function') {
     return { mode: 'ANY', allowedFunctionNames: [nameOf(named, 'tool_choice.function')] };
   }
-  if (isObject(choice) && isObject(named) && choice['type'] === 'allowed_tools' && Array.isArray(named['tools'])) {
+  if (
+    isJsonObject(choice) &&
+    isJsonObject(named) &&
+    choice['type'] === 'allowed_tools' &&
+    Array.isArray(named['tools'])
+  ) {
     const allowedFunctionNames = named['tools'].map((tool: unknown, index) => {
-      const fn = isObject(tool) ? tool['function'] : undefined;
-      return nameOf(isObject(fn) ? fn : {}, `tool_choice.allowed_tools.tools[${index}].function`);
+      const fn = isJsonObject(tool) ? tool['function'] : undefined;
+      return nameOf(isJsonObject(fn) ? fn : {}, `tool_choice.allowed_tools.tools[${index}].function`);
     });
     return { mode: named['mode'] === 'required' ? 'ANY' : 'VALIDATED', allowedFunctionNames };
   }
@@ -71,8 +79,4 @@ function nameOf(fn: JsonObject, at: string): string {
   const { name } = fn;
   if (typeof name !== 'string') refuse(`${at}.name`, 'must be the name of a function');
   return name;
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

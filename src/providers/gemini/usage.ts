@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../domain/task.js';
 import { type Count, isCount, noCounts, totalInput, totalOutput, type UsageReport } from '../../domain/usage.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { hasFigures } from '../../wire/openai-usage.js';
 
 /** What an answer used: in classes that do not overlap, and as OpenAI's `usage` object. */
@@ -16,8 +17,8 @@ export interface GeminiUsage {
  * Sources: https://ai.google.dev/api/generate-content#UsageMetadata, https://ai.google.dev/gemini-api/docs/thinking
  */
 export function readUsage(metadata: unknown): GeminiUsage | null {
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) return null;
-  const fields = new Fields(metadata as JsonObject);
+  if (!isJsonObject(metadata)) return null;
+  const fields = new Fields(metadata);
   const counts = noCounts();
   const prompt = fields.count('promptTokenCount');
   const toolUse = fields.count('toolUsePromptTokenCount');

@@ -3,6 +3,7 @@ import type { AnswerOutcome, Payload, TaskAnswer, UpstreamAnswer, UpstreamTarget
 import type { TaskRequest } from '../../domain/task.js';
 import { toBase64 } from '../../wire/embedding.js';
 import { faultIn, malformed } from '../../wire/fault.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { arrayItems, writeObject } from '../../wire/json-text.js';
 import { answerText, isBeyondText, notJson, TOO_LARGE } from '../../wire/openai-answer.js';
 import { poolingOf, toVectors } from './pooling.js';
@@ -61,7 +62,7 @@ export function readFeatureExtraction(
     return { ok: false, fault: malformed(notJson(text)), usage: null };
   }
   if (!Array.isArray(value)) {
-    const fault = typeof value === 'object' && value !== null ? faultIn(value as Record<string, unknown>) : null;
+    const fault = isJsonObject(value) ? faultIn(value) : null;
     return { ok: false, fault: fault ?? malformed('the provider’s answer is no array of vectors'), usage: null };
   }
   const { input } = request.body.value;

@@ -9,8 +9,9 @@ import type {
 } from '../../domain/provider.js';
 import { HUGGING_FACE_TASKS, OTHER_TASK, type Task, type TaskRequest } from '../../domain/task.js';
 import { isCount, noCounts, type UsageReport } from '../../domain/usage.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { writeObject } from '../../wire/json-text.js';
-import { isJsonType, isObject, passed, readJsonAnswer, readMedia, refused } from '../../wire/plain-answer.js';
+import { isJsonType, passed, readJsonAnswer, readMedia, refused } from '../../wire/plain-answer.js';
 import { unitReport } from '../../wire/task-usage.js';
 import { membersOf } from '../json-payload.js';
 import { isTaskAnswer } from './task-shapes.js';
@@ -81,7 +82,7 @@ function writtenTexts(value: unknown): string[] {
 function generatedTokens(value: unknown): UsageReport | null {
   const [first] = items(value);
   const details = first?.['details'];
-  if (!isObject(details) || !isCount(details['generated_tokens'])) return null;
+  if (!isJsonObject(details) || !isCount(details['generated_tokens'])) return null;
   const { prefill } = details;
   const input = Array.isArray(prefill) && prefill.length > 0 ? prefill.length : null;
   const counts = { ...noCounts(), input, output: details['generated_tokens'] };
@@ -89,5 +90,5 @@ function generatedTokens(value: unknown): UsageReport | null {
 }
 
 function items(value: unknown): Array<Record<string, unknown>> {
-  return (Array.isArray(value) ? value : [value]).filter(isObject);
+  return (Array.isArray(value) ? value : [value]).filter(isJsonObject);
 }

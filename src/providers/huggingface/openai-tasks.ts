@@ -8,8 +8,9 @@ import type {
   UpstreamTarget,
 } from '../../domain/provider.js';
 import type { CarriedForm, FormStep, Task, TaskRequest } from '../../domain/task.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { writeObject } from '../../wire/json-text.js';
-import { fileType, isObject, passed, readJsonAnswer, readMedia, refused } from '../../wire/plain-answer.js';
+import { fileType, passed, readJsonAnswer, readMedia, refused } from '../../wire/plain-answer.js';
 import { refuse } from '../../wire/task-request.js';
 import { unitReport } from '../../wire/task-usage.js';
 import { secondsOf } from '../answer-date.js';
@@ -163,7 +164,7 @@ function readTranscript(answer: UpstreamAnswer, request: TaskRequest): AnswerOut
   const read = readJsonAnswer(answer);
   if ('ok' in read) return read;
   const { text, value } = read;
-  if (!isObject(value) || typeof value['text'] !== 'string') return refused('the provider’s answer has no text');
+  if (!isJsonObject(value) || typeof value['text'] !== 'string') return refused('the provider’s answer has no text');
   if (request.body.value['response_format'] !== 'text') return passed(text, null);
   const body = Buffer.from(`${value['text']}\n`);
   const contentType = 'text/plain; charset=utf-8';

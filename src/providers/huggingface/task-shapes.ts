@@ -1,5 +1,5 @@
 import type { Task } from '../../domain/task.js';
-import { isObject } from '../../wire/plain-answer.js';
+import { isJsonObject } from '../../wire/json-object.js';
 
 type Shape = (value: unknown) => boolean;
 
@@ -22,7 +22,7 @@ const SHAPES: { readonly [T in Task]?: Shape } = {
   'image-segmentation': maybeEmpty(has('label', 'mask')),
   'object-detection': maybeEmpty(has('label', 'score', 'box')),
   'audio-classification': listOf(has('label', 'score')),
-  'automatic-speech-recognition': (value) => isObject(value) && typeof value['text'] === 'string',
+  'automatic-speech-recognition': (value) => isJsonObject(value) && typeof value['text'] === 'string',
 };
 
 /** True for an answer that is one of its task. */
@@ -31,7 +31,7 @@ export function isTaskAnswer(task: Task, value: unknown): boolean {
 }
 
 function has(...names: string[]): Shape {
-  return (value) => isObject(value) && names.every((name) => value[name] !== undefined);
+  return (value) => isJsonObject(value) && names.every((name) => value[name] !== undefined);
 }
 
 function oneOrMore(shape: Shape): Shape {

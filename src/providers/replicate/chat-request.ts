@@ -1,7 +1,8 @@
 import type { Payload, UpstreamTarget } from '../../domain/provider.js';
 import type { JsonObject, TaskRequest } from '../../domain/task.js';
+import { isJsonObject } from '../../wire/json-object.js';
 import { writeJson } from '../../wire/raw-json.js';
-import { isObject, objectsIn } from '../json-answer.js';
+import { objectsIn } from '../json-answer.js';
 import { RequestParameters } from '../request-parameters.js';
 import { type LanguageModel, languageModelOf } from './language-models.js';
 import { placeOf } from './model-name.js';
@@ -59,7 +60,7 @@ function settleRest(parameters: RequestParameters, model: LanguageModel): void {
   }
   if (parameters.take('logprobs') === true) parameters.refuse('logprobs', 'tells no log probabilities');
   const format = parameters.take('response_format');
-  if (format !== undefined && !(isObject(format) && format['type'] === 'text')) {
+  if (format !== undefined && !(isJsonObject(format) && format['type'] === 'text')) {
     parameters.refuse('response_format', 'cannot hold its models to a format');
   }
   for (const name of model.lacks) {

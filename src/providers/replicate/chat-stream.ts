@@ -9,8 +9,8 @@ import type {
 } from '../../domain/provider.js';
 import type { UsageReport } from '../../domain/usage.js';
 import { faultIn } from '../../wire/fault.js';
+import { parseJsonObject } from '../../wire/json-object.js';
 import { ChatChunks, type ChatIdentity, createdBy } from '../chat-chunks.js';
-import { parseObject } from '../json-answer.js';
 import { faultOf, hasEnded } from './prediction.js';
 import { type PredictionUsage, readMetrics } from './usage.js';
 
@@ -37,11 +37,11 @@ export class ReplicateStreamReader implements StreamReader {
       case 'output':
         return data === '' ? NOTHING : this.#chunks.delta({ content: data });
       case 'error':
-        return { kind: 'fault', fault: faultOf('failed', parseObject(data) ?? data) };
+        return { kind: 'fault', fault: faultOf('failed', parseJsonObject(data) ?? data) };
       case 'done':
         return this.#readDone(data);
       default: {
-        const value = parseObject(data);
+        const value = parseJsonObject(data);
         const fault = value === null ? null : faultIn(value);
         return fault === null ? NOTHING : { kind: 'fault', fault };
       }
@@ -69,14 +69,14 @@ export class ReplicateStreamReader implements StreamReader {
   }
 
   readAfterwards(answer: UpstreamAnswer): boolean {
-    const value = parseObject(answer.body.toString('utf8'));
+    const value = parseJsonObject(answer.body.toString('utf8'));
     if (value === null || !hasEnded(value)) return false;
     this.#usage = readMetrics(value['metrics']);
     return true;
   }
 
   #readDone(data: string): StreamStep {
-    const reason = parseObject(data)?.['reason'];
+    const reason = parseJsonObject(data)?.['reason'];
     if (reason === 'canceled' || reason === 'aborted') return { kind: 'fault', fault: faultOf(reason, null) };
     if (reason === 'error') return { kind: 'fault', fault: faultOf('failed', 'the prediction failed') };
     this.#isFinished = true;

@@ -9,9 +9,10 @@ import type {
 } from '../../domain/provider.js';
 import type { JsonObject, TaskRequest } from '../../domain/task.js';
 import { faultIn, malformed, statusFault } from '../../wire/fault.js';
+import { isJsonObject, parseJsonObject } from '../../wire/json-object.js';
 import { answerText, isBeyondText, notJson, TOO_LARGE } from '../../wire/openai-answer.js';
 import { createdBy } from '../chat-chunks.js';
-import { isObject, parseObject, textOf } from '../json-answer.js';
+import { textOf } from '../json-answer.js';
 import { rootOf } from './model-name.js';
 import { type PredictionUsage, readMetrics } from './usage.js';
 
@@ -50,7 +51,7 @@ export function readPrediction(
 ): { ok: true; prediction: EndedPrediction } | Extract<AnswerOutcome, { ok: false }> | Unfinished {
   if (isBeyondText(answer)) return { ok: false, fault: malformed(TOO_LARGE), usage: null };
   const text = answerText(answer);
-  const value = parseObject(text);
+  const value = parseJsonObject(text);
   if (value === null) return { ok: false, fault: malformed(notJson(text)), usage: null };
   const { status } = value;
   const usage = readMetrics(value['metrics']);
@@ -82,7 +83,7 @@ export function faultOf(status: string, error: unknown): AnswerFault {
     const message = textOf(error) || `the prediction was ${status} at the provider`;
     return { ...statusFault({ error: message }), status: 503, code: status };
   }
-  const fault = statusFault(isObject(error) ? error : { error });
+  const fault = statusFault(isJsonObject(error) ? error : { error });
   const { message } = fault;
   const code = fault.code ?? /\bE\d{3,5}\b/.exec(message)?.[0] ?? null;
   if (REFUSED_INPUT.test(message) || isContextLength({ status: 400, code, message })) {
@@ -95,7 +96,7 @@ function nextStep(id: string, status: string, urls: unknown, target: UpstreamTar
   const one = `${rootOf(target)}/predictions/${id}`;
   const whole = { method: 'GET', url: one } as const;
   const cancel = { method: 'POST', url: `${one}/cancel` } as const;
-  const stream = isObject(urls) ? textOf(urls['stream']) : null;
+  const stream = isJsonObject(urls) ? textOf(urls['stream']) : null;
   if (stream === null) return { id, route: whole, afterMs: status === 'starting' ? STARTING_MS : RUNNING_MS, cancel };
   const step = {
     id,

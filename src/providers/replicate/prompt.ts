@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../domain/task.js';
-import { isObject, textOf } from '../json-answer.js';
+import { isJsonObject } from '../../wire/json-object.js';
+import { textOf } from '../json-answer.js';
 import type { RequestParameters } from '../request-parameters.js';
 import type { LanguageModel } from './language-models.js';
 
@@ -82,7 +83,7 @@ function textIn(
   for (const [index, part] of content.entries()) {
     const where = `${at}[${index}]`;
     if (typeof part === 'string') texts.push(part);
-    else if (!isObject(part)) parameters.refuse(where, 'takes parts that are objects');
+    else if (!isJsonObject(part)) parameters.refuse(where, 'takes parts that are objects');
     else if (part['type'] === 'image_url' && takeImage !== null) takeImage(urlOf(part, where, parameters), where);
     else {
       const text = part['type'] === 'text' || part['type'] === 'refusal' ? textOf(part[part['type']]) : null;
@@ -95,7 +96,7 @@ function textIn(
 
 function urlOf(part: JsonObject, at: string, parameters: RequestParameters): string {
   const image = part['image_url'];
-  const url = textOf(isObject(image) ? image['url'] : image);
+  const url = textOf(isJsonObject(image) ? image['url'] : image);
   if (url === null || url === '') return parameters.refuse(`${at}.image_url`, 'takes the address of an image');
   return url;
 }

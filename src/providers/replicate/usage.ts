@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../domain/task.js';
 import { type Count, isCount, noCounts, type UsageReport } from '../../domain/usage.js';
-import { isObject } from '../json-answer.js';
+import { isJsonObject } from '../../wire/json-object.js';
 
 /** What a prediction used: for the books, and for the client. */
 export interface PredictionUsage {
@@ -15,7 +15,7 @@ export interface PredictionUsage {
  * Sources: https://replicate.com/docs/reference/http#predictions.get, https://github.com/replicate/cog/blob/main/docs/python.md
  */
 export function readMetrics(metrics: unknown): PredictionUsage | null {
-  if (!isObject(metrics)) return null;
+  if (!isJsonObject(metrics)) return null;
   const problems: string[] = [];
   const figure = (name: string): Count => {
     const value = metrics[name];

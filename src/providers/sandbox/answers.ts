@@ -1,3 +1,4 @@
+import { parseJsonObject } from '../../wire/json-object.js';
 import { answerFeatures, answerGeneration } from './hugging-face.js';
 import { answerMedia, type MediaTask, mediaPrompt, mediaTaskAt } from './media.js';
 import { answerNative, nativePrompt, taskNamed } from './native.js';
@@ -60,7 +61,7 @@ export class SandboxAnswers {
     if (fixed !== null) return { reply: fixed, constant: false };
     const endpoint = endpointOf(request.path);
     if (endpoint === null) return refuse(404, { message: `Unknown request URL: ${request.path}`, code: 'unknown_url' });
-    const body = request.file !== undefined && request.body === '' ? {} : parseObject(request.body);
+    const body = request.file !== undefined && request.body === '' ? {} : parseJsonObject(request.body);
     if (body === null) return refuse(400, { message: 'The body is not a JSON object.' });
     if (endpoint.kind === 'native') return this.#answerNative(request, body, endpoint);
     if (endpoint.kind === 'features' || endpoint.kind === 'generation') {
@@ -222,16 +223,4 @@ function isSandboxModel(model: string): boolean {
 
 function refuse(status: number, error: { message: string; code?: string; param?: string }) {
   return { reply: errorReply(status, error), constant: false };
-}
-
-function parseObject(text: string): { [key: string]: unknown } | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as { [key: string]: unknown })
-      : null;
-  } catch {
-    // The caller's JSON is wrong: the answer says so.
-    return null;
-  }
 }

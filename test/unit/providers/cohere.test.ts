@@ -186,12 +186,14 @@ describe('what Cohere is asked', () => {
           tool_calls: [call],
           reasoning_content: 'hm',
         },
-        { role: 'assistant', tool_plan: 'mine', content: 'other', tool_calls: [call] },
+        { role: 'assistant', tool_plan: 'mine', content: 'other', tool_calls: [call], citations: [{ start: 0 }] },
+        { role: 'assistant', content: [{ type: 'thinking', thinking: 'so' }] },
       ),
     ).toEqual([
       { role: 'assistant', tool_calls: [own] },
       { role: 'assistant', content: [{ type: 'thinking', thinking: 'hm' }], tool_plan: 'I look.', tool_calls: [own] },
-      { role: 'assistant', tool_plan: 'mine', tool_calls: [own] },
+      { role: 'assistant', tool_plan: 'mine', tool_calls: [own], citations: [{ start: 0 }] },
+      { role: 'assistant', content: [{ type: 'thinking', thinking: 'so' }] },
     ]);
   });
 

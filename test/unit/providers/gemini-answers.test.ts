@@ -175,7 +175,14 @@ describe('a whole answer', () => {
     };
     const refusal = 'The provider blocked the prompt: SAFETY (so)';
     expect(read(blocked)).toMatchObject({
-      choices: [{ index: 0, message: { role: 'assistant', content: null, refusal }, finish_reason: 'content_filter' }],
+      choices: [
+        {
+          index: 0,
+          message: { role: 'assistant', content: null, refusal },
+          logprobs: null,
+          finish_reason: 'content_filter',
+        },
+      ],
       usage: { prompt_tokens: 4, completion_tokens: 0, total_tokens: 4 },
     });
     const outcome = outcomeOf({ promptFeedback: { blockReason: 'OTHER' } });

@@ -224,6 +224,18 @@ describe('media', () => {
     expect(partsOf({ type: 'text', text: 'see' }, part)).toEqual([{ text: 'see' }, sent]);
   });
 
+  // The kinds of https://ai.google.dev/gemini-api/docs/file-input-methods, one of each line of the table.
+  it.each([
+    ['a.HEIC', 'image/heic'],
+    ['a.csv', 'text/csv'],
+    ['a.md', 'text/markdown'],
+    ['a.flac', 'audio/flac'],
+    ['a.webm', 'video/webm'],
+  ])('of a file without a type is known by its name: %s', (filename, mimeType) => {
+    const file = { type: 'file', file: { file_data: 'AA', filename } };
+    expect(partsOf(file)).toEqual([{ inlineData: { mimeType, data: 'AA' } }]);
+  });
+
   it.each([
     [{ type: 'image_url', image_url: {} }, 'image_url', /have a url/],
     [image('ftp://h/a.png'), 'image_url', /begin with https/],
@@ -380,6 +392,11 @@ describe('tools', () => {
     [{ tools: [{ type: 'function' }] }, 'tools[0].function', /have a name/],
     [{ tools: [fn('f')], tool_choice: 'any' }, 'tool_choice', /must be none/],
     [{ tools: [fn('f')], tool_choice: { type: 'custom', custom: { name: 'f' } } }, 'tool_choice', /must be none/],
+    [
+      { tools: [fn('f')], tool_choice: { type: 'custom', custom: { tools: [fn('f')] } } },
+      'tool_choice',
+      /must be none/,
+    ],
     [{ tools: [fn('f')], tool_choice: { type: 'function', function: {} } }, 'tool_choice.function.name', /the name/],
     [
       { tools: [fn('f')], tool_choice: { type: 'allowed_tools', allowed_tools: { tools: [{}] } } },

@@ -4,6 +4,7 @@ import type { UpstreamFailure } from '../../../src/domain/failure.js';
 import type { TaskHelper, UpstreamTarget } from '../../../src/domain/provider.js';
 import { huggingface } from '../../../src/providers/huggingface/adapter.js';
 import { poolingOf, toVectors } from '../../../src/providers/huggingface/pooling.js';
+import { parseJsonBody } from '../../../src/wire/json-text.js';
 import { answerOf, aRequest, aTarget } from '../../conformance/adapters.js';
 import { answerTextOf } from '../../support/answer-text.js';
 import { finished } from '../../support/finished.js';
@@ -19,6 +20,20 @@ function read(body: string, request: object, overrides: Partial<UpstreamTarget> 
     ? JSON.parse(answerTextOf(outcome.answer.body)).data.map((item: { embedding: unknown }) => item.embedding)
     : outcome.fault;
 }
+
+describe('reranking by Text Embeddings Inference', () => {
+  it('takes documents that are texts, and says which one is not', () => {
+    const request = { task: 'rerank', stream: false, includeUsage: false } as const;
+    const body = parseJsonBody('{"model":"m","query":"q","documents":["a",{"title":"b"}]}');
+    const target = aTarget(huggingface, { baseUrl: 'http://127.0.0.1:9' });
+    expect(() => huggingface.tasks.rerank?.preparePayload({ ...request, body }, target)).toThrow(
+      expect.objectContaining({ param: 'documents[1]' }),
+    );
+    expect(() => huggingface.tasks.rerank?.preparePayload({ ...request, body }, aTarget(huggingface))).toThrow(
+      expect.objectContaining({ code: 'task_not_supported', param: 'model' }),
+    );
+  });
+});
 
 describe('routes', () => {
   const ask = aRequest('embedding', { input: 'a' });
@@ -38,6 +53,10 @@ describe('routes', () => {
     [
       'https://api-inference.huggingface.co',
       'https://api-inference.huggingface.co/models/a/b%20c/pipeline/feature-extraction',
+    ],
+    [
+      'https://Router.HuggingFace.co:443/v1',
+      'https://Router.HuggingFace.co:443/hf-inference/models/a/b%20c/pipeline/feature-extraction',
     ],
     ['https://router.huggingface.co/together/v1', 'https://router.huggingface.co/together/v1/embeddings'],
     [
@@ -87,6 +106,12 @@ describe('a model’s name in a path', () => {
 });
 
 describe('feature extraction', () => {
+  it('tells an answer that is no JSON from one that has no vectors', () => {
+    const message = (body: string) => read(body, { input: 'a' }).message;
+    expect(message('<html>')).toContain('something else than JSON');
+    expect(message('{}')).toContain('no array of vectors');
+  });
+
   it('sends the texts as inputs, and OpenAI’s own members not at all', () => {
     const request = aRequest('embedding', { input: ['a', 'b'], encoding_format: 'base64', user: 'u', truncate: true });
     const { body } = embedding.preparePayload(request, aTarget(huggingface, { extraBody: { normalize: true } }));

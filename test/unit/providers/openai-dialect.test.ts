@@ -1,7 +1,9 @@
 import { constants } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
+import { costOf } from '../../../src/domain/pricing.js';
 import type { UpstreamTarget } from '../../../src/domain/provider.js';
 import type { Task } from '../../../src/domain/task.js';
+import { noCounts } from '../../../src/domain/usage.js';
 import { huggingface } from '../../../src/providers/huggingface/adapter.js';
 import { openai } from '../../../src/providers/openai.js';
 import { apiRoot, openAiCompatible } from '../../../src/providers/openai-compatible.js';
@@ -205,7 +207,13 @@ describe('the registry', () => {
   });
 
   it('lets ollama cost nothing unless told, and says of no other provider what it costs', () => {
-    expect(findAdapter('ollama')?.defaultRates).toMatchObject({ input: 0n, output: 0n });
+    const rates = findAdapter('ollama')?.defaultRates ?? {};
+    const audio = { audioInput: 5, audioOutput: 6 };
+    const all = { ...noCounts(), input: 1, cachedInput: 2, cacheWrite: 3, output: 4, reasoning: 7, ...audio };
+    expect(costOf(all, { id: 'free', origin: 'adapter:ollama', rates, tiers: [] })).toMatchObject({
+      known: true,
+      nanoUsd: 0n,
+    });
     expect(findAdapter('huggingface')?.defaultRates).toBeNull();
   });
 });

@@ -358,6 +358,9 @@ describe('values', () => {
       max_completion_tokens: 5,
     });
     expect(sent('azure_openai', { max_tokens: 5 }, { providerModel: 'ours' })).toMatchObject({ max_tokens: 5 });
+    expect(
+      sent('azure_openai', { max_completion_tokens: 5 }, { providerModel: 'gpt-5-base' }, 'completion'),
+    ).toMatchObject({ max_tokens: 5 });
   });
 });
 
@@ -386,6 +389,7 @@ describe('messages', () => {
       const both = { content: 'b', reasoning_content: 'hm', reasoning: 'hm' };
       expect(back(both)).toEqual({ role: 'assistant', content: 'b', reasoning: 'hm' });
       expect(back({ reasoning: null, reasoning_content: 'hm' })).toEqual({ role: 'assistant', reasoning: 'hm' });
+      expect(back({ reasoning_content: 'hm', reasoning: null })).toEqual({ role: 'assistant', reasoning: 'hm' });
     },
   );
 
@@ -731,7 +735,9 @@ describe('llama_stack', () => {
         'x-ogx-provider-data': data,
       });
     }
-    expect(adapter('llama_stack').authenticate(new Secret('{x'))).toEqual({ authorization: 'Bearer {x' });
+    for (const key of ['{x', '12345', '"quoted"']) {
+      expect(adapter('llama_stack').authenticate(new Secret(key))).toEqual({ authorization: `Bearer ${key}` });
+    }
   });
 
   it('is asked under /v1, and where the base URL says', () => {

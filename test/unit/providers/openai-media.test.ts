@@ -143,6 +143,8 @@ describe('what a provider has not', () => {
     const masked = aUnitRequest('image-edit', { whole: true, form: [mask] });
     const masks = expect.objectContaining({ code: 'invalid_request', param: 'mask' });
     expect(() => helper.preparePayload(masked, target)).toThrow(masks);
+    const named = { model: 'm', prompt: 'a', image: 'https://h/a.png', mask: { image_url: 'https://h/m.png' } };
+    expect(() => helper.preparePayload(aUnitRequest('image-edit', { json: named }), target)).toThrow(masks);
   });
 
   it('Together has no size but its sides', async () => {
