@@ -68,25 +68,35 @@ export function counts(known: Partial<Record<keyof UsageCounts, Count>> | null):
   return known === null ? null : { ...noCounts(), ...known };
 }
 
+/** What a client gets of a stream. */
+export interface Seen {
+  data: string[];
+  content: boolean;
+  fault: string | null;
+}
+
+function nothingSeen(): Seen {
+  return { data: [], content: false, fault: null };
+}
+
+/** Adds what the events give to what was seen. */
+export function readEvents(reader: StreamReader, events: readonly SseEvent[], seen: Seen = nothingSeen()): Seen {
+  for (const event of events) {
+    const step = reader.read(event);
+    if (step.kind === 'chunk') seen.data.push(step.data);
+    if (step.kind === 'chunk' && step.content) seen.content = true;
+    if (step.kind === 'fault') seen.fault = step.fault.message;
+  }
+  return seen;
+}
+
 /** Reads a stream as the router does, in the pieces it is given. */
-export function replay(
-  reader: StreamReader,
-  parts: Iterable<Buffer>,
-  contentType?: string,
-): { data: string[]; content: boolean; fault: string | null } {
+export function replay(reader: StreamReader, parts: Iterable<Buffer>, contentType?: string): Seen {
   const decoder = createStreamDecoder(contentType);
-  const seen = { data: [] as string[], content: false, fault: null as string | null };
-  const take = (events: readonly SseEvent[]) => {
-    for (const event of events) {
-      const step = reader.read(event);
-      if (step.kind === 'chunk') seen.data.push(step.data);
-      if (step.kind === 'chunk' && step.content) seen.content = true;
-      if (step.kind === 'fault') seen.fault = step.fault.message;
-    }
-  };
+  const seen = nothingSeen();
   try {
-    for (const part of parts) take(decoder.push(part));
-    take(decoder.end());
+    for (const part of parts) readEvents(reader, decoder.push(part), seen);
+    readEvents(reader, decoder.end(), seen);
   } catch (error) {
     if (!isUnreadable(error)) throw error;
     seen.fault ??= error.message;

@@ -2,7 +2,7 @@ import { WaybillError } from '../../src/domain/errors.js';
 import { Lifeline } from '../../src/domain/lifeline.js';
 import type { HeaderFields, Payload, TaskHelper, UpstreamTarget } from '../../src/domain/provider.js';
 import type { TaskRequest } from '../../src/domain/task.js';
-import type { UpstreamClient } from '../../src/domain/upstream.js';
+import { UpstreamBrokenError, type UpstreamCall, type UpstreamClient } from '../../src/domain/upstream.js';
 import { type OpenAiTask, openTaskRequest } from '../../src/wire/openai-request.js';
 import { aUnitRequest } from '../conformance/unit-tasks.js';
 import type { LiveCase } from './cases.js';
@@ -18,6 +18,16 @@ export interface LiveExchange {
   target: UpstreamTarget;
   request: { method: string; url: string; headers: HeaderFields; payload: Payload };
   answer: RawAnswer;
+  /** What was asked of a prediction after that, in order. */
+  steps: LiveStep[];
+}
+
+/** One asking for a prediction that goes on, or has ended. */
+export interface LiveStep {
+  request: { method: string; url: string; headers: HeaderFields };
+  answer: RawAnswer;
+  /** Its address alone gives access. */
+  isKeyless: boolean;
 }
 
 export type AskOutcome =
@@ -63,23 +73,39 @@ export async function ask(
     const signable = { ...route, headers, body: payload.body, now: Date.now(), region };
     headers = { ...headers, ...(await adapter.sign(signable, key)) };
   }
-  const result = await client.send({
-    route,
-    headers,
-    payload,
-    connectMs: 10_000,
-    firstByteMs: ANSWER_MS,
-    idleMs: ANSWER_MS,
-    life: new Lifeline(),
-    limits: { sent: () => {} },
-    secrets,
-  });
+  const outcome = await send(entry, target, client, { route, headers, payload, life: new Lifeline(), secrets });
+  if (!outcome.ok) return { kind: 'failed', message: outcome.message };
+  const { answer } = outcome;
+  const sent = { ...route, headers, payload };
+  return { kind: 'answered', exchange: { case: live, target, request: sent, answer, steps: [] } };
+}
+
+/**
+ * One call, and all of its answer.
+ * @throws the lifeline's reason when it ends
+ */
+export async function send(
+  { adapter }: LiveEntry,
+  target: UpstreamTarget,
+  client: UpstreamClient,
+  call: Pick<UpstreamCall, 'route' | 'headers' | 'payload' | 'life' | 'secrets'>,
+): Promise<{ ok: true; answer: RawAnswer } | { ok: false; message: string }> {
+  const waits = { connectMs: 10_000, firstByteMs: ANSWER_MS, idleMs: ANSWER_MS };
+  const result = await client.send({ ...call, ...waits, limits: { sent: () => {} } });
   if (!result.ok) {
     const hint = adapter.hint?.(result.failure, target);
     const text = [`${result.failure.status ?? result.failure.kind}: ${result.failure.message}`, hint ?? ''].join(' ');
-    return { kind: 'failed', message: text.trim() };
+    return { ok: false, message: text.trim() };
   }
-  const body = Buffer.concat(await result.response.readAll(MAX_ANSWER_BYTES));
-  const answer = { status: result.response.status, headers: result.response.headers, body };
-  return { kind: 'answered', exchange: { case: live, target, request: { ...route, headers, payload }, answer } };
+  const { status, headers } = result.response;
+  try {
+    return {
+      ok: true,
+      answer: { status, headers, body: Buffer.concat(await result.response.readAll(MAX_ANSWER_BYTES)) },
+    };
+  } catch (error) {
+    if (call.life.isEnded) throw call.life.reason;
+    if (!(error instanceof UpstreamBrokenError)) throw error;
+    return { ok: false, message: `the answer broke off: ${error.message}` };
+  }
 }

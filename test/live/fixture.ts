@@ -4,11 +4,15 @@ import { STATUS_CODES } from 'node:http';
 import { join } from 'node:path';
 import type { HeaderFields, ProviderAdapter, UpstreamTarget } from '../../src/domain/provider.js';
 import type { Task } from '../../src/domain/task.js';
-import type { LiveExchange } from './ask.js';
+import type { LiveExchange, LiveStep } from './ask.js';
 import type { LiveEntry } from './entry.js';
+import type { RawAnswer } from './read.js';
 import { assertClean, keepHeaders, redact } from './redact.js';
 
-/** One exchange with a provider, in the shape of the recordings: `{meta, request, response}`. */
+/**
+ * One exchange with a provider, in the shape of the recordings: `{meta, request, response}`. Of a prediction that was
+ * followed `steps` has what was asked after that, in order.
+ */
 export interface LiveFixture {
   meta: {
     id: string;
@@ -27,8 +31,18 @@ export interface LiveFixture {
   };
   /** `body`: null where it is no text. */
   request: { method: string; url: string; headers: HeaderFields; body: string | null };
-  /** `encoding`: absent for text. */
-  response: { status: number; statusText: string; headers: HeaderFields; body: string; encoding?: 'base64' };
+  response: LiveResponse;
+  /** Absent where nothing was left to ask. */
+  steps?: Array<{ request: { method: string; url: string; headers: HeaderFields }; response: LiveResponse }>;
+}
+
+/** `encoding`: absent for text. */
+interface LiveResponse {
+  status: number;
+  statusText: string;
+  headers: HeaderFields;
+  body: string;
+  encoding?: 'base64';
 }
 
 /** Where exchanges with real providers are kept, and replayed from. */
@@ -44,22 +58,46 @@ const KEPT_BASE64 = 64;
  * An exchange without its secrets.
  * @throws Error when something is left that looks like one
  */
-export function toFixture({ case: live, target, request, answer }: LiveExchange, entry: LiveEntry): LiveFixture {
+export function toFixture({ case: live, target, request, answer, steps }: LiveExchange, entry: LiveEntry): LiveFixture {
   const { adapter, secrets } = entry;
-  const clean = (text: string) => redact(text, secrets);
   const origin = new URL(target.baseUrl).origin;
   const isPublic = adapter.baseUrl !== null && new URL(adapter.baseUrl).origin === origin;
-  const publicUrl = (url: string) => clean(isPublic ? url : url.replace(origin, ELSEWHERE));
-  const sent = keepHeaders(request.headers, secrets);
-  const came = keepHeaders(answer.headers, secrets);
+  const replaced = [...keylessAddresses(steps), ...(isPublic ? [] : inJson(origin, ELSEWHERE))];
+  // An answer may say where to ask next: what is replaced in an address is replaced there too.
+  const clean = (text: string) =>
+    redact(
+      replaced.reduce((whole, [from, to]) => whole.replaceAll(from, to), text),
+      secrets,
+    );
+  const dropped = new Set<string>();
   const lengths: number[] = [];
+  const keep = (headers: HeaderFields): HeaderFields => {
+    const { kept, dropped: names } = keepHeaders(headers, secrets);
+    for (const name of names) dropped.add(name);
+    return kept;
+  };
   const shorten = (text: string) =>
     text.replace(LONG_BASE64, (whole) => {
       lengths.push(whole.length);
       return whole.slice(0, KEPT_BASE64);
     });
-  const isText = isUtf8(answer.body);
-  if (!isText) assertClean('the answer', answer.body.toString('latin1'), secrets);
+  const responseOf = ({ status, headers, body }: RawAnswer): LiveResponse => {
+    const isText = isUtf8(body);
+    if (!isText) assertClean('the answer', body.toString('latin1'), secrets);
+    return {
+      status,
+      statusText: STATUS_CODES[status] ?? '',
+      headers: keep(headers),
+      body: isText ? clean(shorten(body.toString())) : body.toString('base64'),
+      ...(isText ? {} : { encoding: 'base64' as const }),
+    };
+  };
+  const sent = { method: request.method, url: clean(request.url), headers: keep(request.headers) };
+  const response = responseOf(answer);
+  const followed = steps.map((step) => {
+    const { method, url, headers } = step.request;
+    return { request: { method, url: clean(url), headers: keep(headers) }, response: responseOf(step.answer) };
+  });
   const model = clean(target.providerModel);
   const fixture: LiveFixture = {
     meta: {
@@ -70,34 +108,38 @@ export function toFixture({ case: live, target, request, answer }: LiveExchange,
       provider: adapter.id,
       model,
       recorded: new Date().toISOString().slice(0, 10),
-      headers_dropped: [...sent.dropped, ...came.dropped].sort(),
+      headers_dropped: [...dropped].sort(),
       truncated_base64_lengths: lengths,
       target: {
-        baseUrl: publicUrl(target.baseUrl),
+        baseUrl: clean(target.baseUrl),
         hasOwnPath: target.hasOwnPath,
         apiVersion: target.apiVersion,
       },
     },
-    request: {
-      method: request.method,
-      url: publicUrl(request.url),
-      headers: sent.kept,
-      body: request.payload.kind === 'json' ? clean(request.payload.body) : null,
-    },
-    response: {
-      status: answer.status,
-      statusText: STATUS_CODES[answer.status] ?? '',
-      headers: came.kept,
-      body: isText ? clean(shorten(answer.body.toString())) : answer.body.toString('base64'),
-      ...(isText ? {} : { encoding: 'base64' as const }),
-    },
+    request: { ...sent, body: request.payload.kind === 'json' ? clean(request.payload.body) : null },
+    response,
+    ...(followed.length === 0 ? {} : { steps: followed }),
   };
-  assertClean(
-    'the fixture',
-    textOf(isText ? fixture : { ...fixture, response: { ...fixture.response, body: '' } }),
-    secrets,
-  );
+  const bare = (one: LiveResponse) => (one.encoding === undefined ? one : { ...one, body: '' });
+  const texts = {
+    ...fixture,
+    response: bare(response),
+    steps: followed.map((step) => ({ ...step, response: bare(step.response) })),
+  };
+  assertClean('the fixture', textOf(texts), secrets);
   return fixture;
+}
+
+/** An address that gives access by itself is a secret but for its host, which the adapter looks at. */
+function keylessAddresses(steps: readonly LiveStep[]): Array<[from: string, to: string]> {
+  const urls = new Set(steps.filter(({ isKeyless }) => isKeyless).map(({ request }) => request.url));
+  return [...urls].flatMap((url, at) => inJson(url, `${new URL(url).origin}/redacted-${at + 1}`));
+}
+
+/** A text, and as a JSON string may have it. */
+function inJson(from: string, to: string): Array<[from: string, to: string]> {
+  const forms = [from, from.replaceAll('/', '\\/'), from.replaceAll('&', '\\u0026')];
+  return [...new Set(forms)].map((form) => [form, to]);
 }
 
 export function writeFixture(folder: string, fixture: LiveFixture): string {
@@ -118,6 +160,10 @@ export function readFixtures(folder: string): Array<[name: string, fixture: Live
     throw error;
   }
   return names.sort().map((name) => [name, JSON.parse(readFileSync(join(folder, name), 'utf8')) as LiveFixture]);
+}
+
+export function rawAnswerOf({ status, headers, body, encoding }: LiveResponse): RawAnswer {
+  return { status, headers, body: Buffer.from(body, encoding ?? 'utf8') };
 }
 
 /** The target a fixture was recorded at. */

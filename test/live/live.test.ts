@@ -1,24 +1,16 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { systemClock } from '../../src/composition/clock.js';
-import type { ProviderAdapter } from '../../src/domain/provider.js';
-import { adapters, findAdapter } from '../../src/providers/registry.js';
+import { adapters } from '../../src/providers/registry.js';
 import { startSandbox } from '../../src/providers/sandbox/server.js';
-import { createUpstreamClient } from '../../src/upstream/client.js';
 import { replayLive } from '../conformance/live-replay.js';
 import { type RecordedRequest, startUpstream, type UpstreamStep } from '../support/scripted-upstream.js';
 import { claudeAnswer } from './claude-answers.js';
 import { openEntry, variablesOf } from './entry.js';
 import { readFixtures } from './fixture.js';
-import { parseModels } from './models.js';
-import { runLive } from './run.js';
+import { KEY, run, spoil, suite, type } from './runs.js';
 
-const ROOT = join(import.meta.dirname, '../..');
-const KEY = 'sk-ant-api03-Zm9vYmFyQmF6UXV4-Tm90QVJlYWxLZXk';
 const ORGANISATION = 'org-Ab12Cd34Ef56Gh78';
 
 let folder: string;
@@ -27,38 +19,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** One run against an upstream that stands where the provider would. */
-async function run(type: string, baseUrl: string, options: { models?: string[]; only?: string[] } = {}) {
-  const adapter = findAdapter(type) as ProviderAdapter;
-  const env = Object.fromEntries(variablesOf(adapter).map(({ name }) => [name, KEY]));
-  const client = createUpstreamClient({ clock: systemClock });
-  const lines: string[] = [];
-  const { models = [], only = [] } = options;
-  const entry = openEntry(adapter, baseUrl, env);
-  try {
-    const code = await runLive({ entry, models: parseModels(models), only, out: folder, client }, (line) => {
-      lines.push(line);
-    });
-    return { code, lines, fixtures: readFixtures(folder) };
-  } finally {
-    await client.close();
-  }
-}
-
 async function claudeUpstream(answer: (request: RecordedRequest) => UpstreamStep = claudeAnswer) {
   const upstream = await startUpstream(answer);
   onTestFinished(() => upstream.close());
   return upstream;
-}
-
-/** `npm run test:live`, as it is typed. */
-async function type(args: readonly string[], env: Record<string, string>) {
-  const { PATH = '', HOME = '' } = process.env;
-  const options = { cwd: ROOT, env: { PATH, HOME, ...env } };
-  return promisify(execFile)(process.execPath, ['--import', 'tsx', 'test/live/main.ts', ...args], options).then(
-    ({ stdout }) => ({ code: 0, stdout, stderr: '' }),
-    ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, stdout, stderr }),
-  );
 }
 
 describe('without a key', () => {
@@ -107,11 +71,11 @@ describe('with a key', () => {
     const named = models.map((task) => `${task}=sandbox-${task}`);
     // What the sandbox says to a prompt is no call of a tool.
     const only = [...models, 'chat stream', 'completion stream', 'structured output'];
-    const { code, lines, fixtures } = await run('openai', `${sandbox.url}/v1`, { models: named, only });
+    const { code, lines, fixtures } = await run(folder, 'openai', `${sandbox.url}/v1`, { models: named, only });
     expect(lines.at(-1)).toBe('openai: 10 ok, 0 refused, 0 FAILED, 0 not tried');
     expect(code).toBe(0);
-    for (const [, fixture] of fixtures) replayLive(fixture);
-    const without = await run('openai_compatible', `${sandbox.url}/v1`, { only: ['embedding'] });
+    for (const [, fixture] of fixtures) await replayLive(fixture);
+    const without = await run(folder, 'openai_compatible', `${sandbox.url}/v1`, { only: ['embedding'] });
     expect(without).toMatchObject({
       code: 1,
       lines: [expect.stringContaining('--model embedding=ID'), expect.any(String)],
@@ -124,7 +88,7 @@ describe('with a key', () => {
     ['an answer in words where a call was wanted', () => claudeAnswer({ body: '{}' }), 'the tool was not called'],
   ])('takes %s for a failure, and writes nothing down', async (_what, answer, message) => {
     const upstream = await claudeUpstream(answer);
-    const { code, lines } = await run('claude', upstream.url, { only: ['tools stream', 'tools'] });
+    const { code, lines } = await run(folder, 'claude', upstream.url, { only: ['tools stream', 'tools'] });
     expect(code).toBe(1);
     expect(lines.join('\n')).toContain(message);
     expect(lines.join('\n')).not.toContain(KEY);
@@ -155,7 +119,7 @@ describe('what is written down', () => {
 
   it('holds no key, no organisation and no cookie, wherever the provider repeated them', async () => {
     const upstream = await claudeUpstream(leaky);
-    const { code, fixtures } = await run('claude', upstream.url, { only: ['tools', 'structured output'] });
+    const { code, fixtures } = await run(folder, 'claude', upstream.url, { only: ['tools', 'structured output'] });
     expect(code).toBe(0);
     expect(fixtures).toHaveLength(2);
     for (const [name, fixture] of fixtures) {
@@ -166,52 +130,27 @@ describe('what is written down', () => {
       expect(text).not.toContain(Buffer.from(KEY).toString('base64').slice(4, 40));
       expect(fixture.meta.headers_dropped).toEqual(expect.arrayContaining(['x-api-key', 'set-cookie', 'x-echo']));
       expect(fixture.response.body).toContain('[redacted]');
-      replayLive(fixture);
+      await replayLive(fixture);
     }
   });
 
   it('is nothing where bytes hold the key: they cannot be changed', async () => {
     const sound = Buffer.concat([Buffer.from([0xff, 0xfb, 0x90, 0x00]), Buffer.from(KEY)]);
     const upstream = await claudeUpstream(() => ({ headers: { 'content-type': 'audio/mpeg' }, rawBytes: sound }));
-    await expect(run('openai', `${upstream.url}/v1`, { only: ['speech'] })).rejects.toThrow('looks like a secret');
+    await expect(run(folder, 'openai', `${upstream.url}/v1`, { only: ['speech'] })).rejects.toThrow(
+      'looks like a secret',
+    );
     expect(readFixtures(folder)).toEqual([]);
   });
 
   it('is replayed by the ordinary suite, which fails when the adapter would ask or read something else', async () => {
     const upstream = await claudeUpstream();
-    await run('claude', upstream.url, { only: ['tools', 'chat', 'chat stream'] });
-    spoil('claude-tools.json', 'get_weather', 'get_time');
-    spoil('claude-chat-stream.json', 'text_delta', 'other_delta');
-    expect(await suite()).toEqual({
+    await run(folder, 'claude', upstream.url, { only: ['tools', 'chat', 'chat stream'] });
+    spoil(folder, 'claude-tools.json', 'get_weather', 'get_time');
+    spoil(folder, 'claude-chat-stream.json', 'text_delta', 'other_delta');
+    expect(await suite(folder)).toEqual({
       passed: ['claude-chat.json'],
       failed: ['claude-chat-stream.json', 'claude-tools.json'],
     });
   }, 60_000);
-
-  function spoil(name: string, text: string, other: string): void {
-    const file = join(folder, name);
-    const whole = readFileSync(file, 'utf8');
-    expect(whole).toContain(text);
-    writeFileSync(file, whole.replaceAll(text, other));
-  }
-
-  async function suite(): Promise<{ passed: string[]; failed: string[] }> {
-    const report = join(folder, 'report', 'suite.json');
-    const args = ['run', 'test/conformance/recordings.test.ts', '--reporter=json', `--outputFile=${report}`];
-    const { PATH = '', HOME = '' } = process.env;
-    const env = { PATH, HOME, WAYBILL_LIVE_FIXTURES: folder };
-    // It ends with 1 when a test fails; the report says which.
-    await promisify(execFile)(process.execPath, ['node_modules/vitest/vitest.mjs', ...args], { cwd: ROOT, env }).catch(
-      (error: { code: unknown }) => {
-        expect(error.code).toBe(1);
-      },
-    );
-    const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as {
-      testResults: Array<{ assertionResults: Array<{ title: string; status: string }> }>;
-    };
-    const tests = testResults.flatMap(({ assertionResults }) => assertionResults);
-    const names = (status: string) =>
-      tests.filter((test) => test.status === status).map(({ title }) => title.split(':')[0] as string);
-    return { passed: names('passed'), failed: names('failed') };
-  }
 });

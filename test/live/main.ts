@@ -7,7 +7,7 @@ import { createUpstreamClient } from '../../src/upstream/client.js';
 import { NotReadyError, openEntry } from './entry.js';
 import { LIVE_FIXTURES } from './fixture.js';
 import { parseModels } from './models.js';
-import { runLive } from './run.js';
+import { FOLLOW_SECONDS, parseSeconds, runLive } from './run.js';
 
 const USAGE = `Usage: npm run test:live -- PROVIDER [options]
 
@@ -17,6 +17,7 @@ writes each good exchange down without its secrets, as a fixture that the ordina
   --model TASK=ID   the model a task is tried with; several times. WAYBILL_LIVE_MODELS=TASK=ID,TASK=ID does the same
   --only NAME       one case (chat, "tools stream"), or the cases of a task; several times
   --base-url URL    where to ask instead of the provider's own address
+  --follow SECONDS  how long a prediction is asked for that goes on by itself (${FOLLOW_SECONDS})
   --out DIR         where fixtures go (${relative(process.cwd(), LIVE_FIXTURES)})
   --dry             write nothing
   --help
@@ -34,6 +35,7 @@ async function main(): Promise<number> {
         model: { type: 'string', multiple: true, default: [] },
         only: { type: 'string', multiple: true, default: [] },
         'base-url': { type: 'string' },
+        follow: { type: 'string', default: String(FOLLOW_SECONDS) },
         out: { type: 'string', default: LIVE_FIXTURES },
         dry: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -50,9 +52,11 @@ async function main(): Promise<number> {
     }
     const entry = openEntry(adapter, values['base-url'] ?? null, process.env);
     const models = parseModels([...(process.env['WAYBILL_LIVE_MODELS']?.split(',') ?? []), ...values.model]);
+    const followMs = parseSeconds(values.follow) * 1_000;
     const client = createUpstreamClient({ clock: systemClock });
     try {
-      const run = { entry, models, only: values.only, out: values.dry ? null : resolve(values.out), client };
+      const out = values.dry ? null : resolve(values.out);
+      const run = { entry, models, only: values.only, out, followMs, client };
       return await runLive(run, (line) => process.stdout.write(`${line}\n`));
     } finally {
       await client.close();

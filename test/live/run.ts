@@ -1,4 +1,3 @@
-import type { TaskHelper } from '../../src/domain/provider.js';
 import type { UpstreamClient } from '../../src/domain/upstream.js';
 import { totalInput, totalOutput, type UsageReport } from '../../src/domain/usage.js';
 import { type AskOutcome, ask, requestOf } from './ask.js';
@@ -6,7 +5,7 @@ import { casesOf, type LiveCase } from './cases.js';
 import { type LiveEntry, NotReadyError } from './entry.js';
 import { toFixture, writeFixture } from './fixture.js';
 import { modelFor } from './models.js';
-import { readAnswer } from './read.js';
+import { followLive } from './prediction.js';
 import { redact } from './redact.js';
 
 export interface LiveRun {
@@ -17,7 +16,21 @@ export interface LiveRun {
   only: readonly string[];
   /** Folder for fixtures; null writes none. */
   out: string | null;
+  /** How long a prediction is followed. */
+  followMs: number;
   client: UpstreamClient;
+}
+
+/** How long a prediction is followed unless told. */
+export const FOLLOW_SECONDS = 120;
+/** The longest timer there is: more would be none. */
+const MOST_SECONDS = 2_147_483;
+
+/** @throws NotReadyError for what is no length of time */
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() !== '' && seconds > 0 && seconds <= MOST_SECONDS) return seconds;
+  throw new NotReadyError(`--follow ${text}: give seconds, more than 0 and no more than ${MOST_SECONDS}`);
 }
 
 type Result = { word: 'ok' | 'refused' | 'FAILED' | 'not tried'; text: string };
@@ -53,15 +66,14 @@ export async function runLive(run: LiveRun, print: (line: string) => void): Prom
   return counts.FAILED + counts['not tried'] === 0 ? 0 : 1;
 }
 
-async function tryCase({ entry, models, out, client }: LiveRun, live: LiveCase): Promise<Result> {
+async function tryCase({ entry, models, out, followMs, client }: LiveRun, live: LiveCase): Promise<Result> {
   const model = modelFor(entry.adapter, live.task, models);
   if (model === null) return { word: 'not tried', text: `no model is known: --model ${live.task}=ID` };
   const outcome: AskOutcome = await ask(entry, live, model, client);
   if (outcome.kind === 'refused') return { word: 'refused', text: `by the adapter: ${outcome.message}` };
   if (outcome.kind === 'failed') return { word: 'FAILED', text: `${model}: ${outcome.message}` };
   const { exchange } = outcome;
-  const helper = entry.adapter.tasks[live.task] as TaskHelper;
-  const { reading, problems } = readAnswer(helper, requestOf(live, model), exchange.target, exchange.answer);
+  const { reading, problems } = await followLive(entry, exchange, requestOf(live, model), client, followMs);
   const all = reading === null ? problems : [...problems, ...(reading.usage?.problems ?? []), ...live.check(reading)];
   if (all.length > 0) return { word: 'FAILED', text: `${model}: ${all.join('; ')}` };
   const where = out === null ? '' : `, ${writeFixture(out, toFixture(exchange, entry))}`;

@@ -58,7 +58,9 @@ describe('every task', () => {
     if (outcome.kind !== 'answered') expect.unreachable(outcome.message);
     const { answer, target } = outcome.exchange;
     const request = requestOf(live, 'sandbox-small');
-    const { reading, problems } = readAnswer(adapter.tasks[live.task] as TaskHelper, request, target, answer);
+    const read = readAnswer({ helper: adapter.tasks[live.task] as TaskHelper, request, target }, answer);
+    if (read.kind !== 'read') expect.unreachable('nothing was answered yet');
+    const { reading, problems } = read;
     expect(problems).toEqual([]);
     if (reading === null) expect.unreachable('there is no answer');
     expect(live.check(reading)).toEqual([]);
