@@ -195,6 +195,28 @@ describe('predictions', () => {
     await replayLive(fixture);
   });
 
+  it('are asked for without the key where the address gives access', async () => {
+    const [upstream, elsewhere] = [await startUpstream([running()]), await startUpstream([done()])];
+    onTestFinished(async () => {
+      await Promise.all([upstream.close(), elsewhere.close()]);
+    });
+    const adapter = findAdapter('replicate');
+    const helper = adapter?.tasks.chat;
+    if (adapter === null || helper === undefined) expect.unreachable('replicate chats');
+    const leading: typeof helper = {
+      ...helper,
+      getResponse(...given) {
+        const outcome = helper.getResponse(...given);
+        if (outcome.ok !== 'later') return outcome;
+        return { ok: 'later', next: { ...outcome.next, route: { method: 'GET', url: elsewhere.url }, keyless: true } };
+      },
+    };
+    const { lines } = await run(folder, { ...adapter, tasks: { chat: leading } }, upstream.url, { only: ['chat'] });
+    expect(lines[0]).toMatch(/^ok/);
+    expect(upstream.requests.map(({ headers }) => headers['authorization'])).toEqual([`Bearer ${KEY}`]);
+    expect(elsewhere.requests.map(({ headers }) => headers['authorization'])).toEqual([undefined]);
+  });
+
   it.each(['0', 'soon', '', '1e9'])('are not followed for "%s" seconds: nothing is sent', async (seconds) => {
     const upstream = await replicateUpstream(everything);
     const args = ['replicate', '--base-url', upstream.url, '--out', folder, '--follow', seconds];

@@ -18,11 +18,11 @@ export const KEY = 'sk-ant-api03-Zm9vYmFyQmF6UXV4-Tm90QVJlYWxLZXk';
 /** One run against an upstream that stands where the provider would; fixtures go to the folder. */
 export async function run(
   folder: string,
-  type: string,
+  type: string | ProviderAdapter,
   baseUrl: string,
   options: { models?: string[]; only?: string[]; followMs?: number } = {},
 ) {
-  const adapter = findAdapter(type) as ProviderAdapter;
+  const adapter = typeof type === 'string' ? (findAdapter(type) as ProviderAdapter) : type;
   const env = Object.fromEntries(variablesOf(adapter).map(({ name }) => [name, KEY]));
   const client = createUpstreamClient({ clock: systemClock });
   const lines: string[] = [];
