@@ -1,6 +1,6 @@
 import type { ProviderKey } from '../domain/keys.js';
 import type { Lifeline } from '../domain/lifeline.js';
-import type { Limiter, LimitOption, LimitScope, Reservation } from '../domain/limit.js';
+import type { LimitAsk, Limiter, LimitOption, LimitScope, Reservation } from '../domain/limit.js';
 import type { Target } from '../domain/route.js';
 
 /** A key that may be used now, with room taken in all its limits. */
@@ -26,21 +26,26 @@ export interface LeaseAsk {
  * @throws LimitWaitError when the wait would be too long
  */
 export async function leaseKey(ask: LeaseAsk): Promise<Lease | null> {
-  const keys = ask.target.keys.candidates(ask.used);
-  const [first] = keys;
-  if (first === undefined) return null;
+  const turn = ask.target.keys.turn(ask.used);
+  if (turn === null) return null;
+  // Of thousands of keys most calls need to know one.
+  const reserved = ask.limiter.tryReserve(limitAsk(ask, [turn.first]));
+  if (reserved !== null) return { key: turn.first, reservation: reserved };
+  const keys = [turn.first, ...turn.others()];
+  const all = limitAsk(ask, keys);
+  const reservation = ask.limiter.tryReserve(all) ?? (await ask.limiter.reserve({ ...all, signal: ask.life.signal }));
+  return { key: keys.find((key) => key.id === reservation.option) ?? turn.first, reservation };
+}
+
+function limitAsk(ask: LeaseAsk, keys: readonly ProviderKey[]): LimitAsk {
   const options: LimitOption[] = keys.map((key) => ({ option: key.id, scopes: scopesOf(ask.target, key) }));
-  const limitAsk = {
+  return {
     queue: `provider:${ask.target.providerId}`,
     client: ask.client,
     options,
     tokens: ask.tokensFor(options.flatMap((option) => option.scopes)),
     maxWaitMs: ask.maxWaitMs,
   };
-  const reservation =
-    ask.limiter.tryReserve(limitAsk) ?? (await ask.limiter.reserve({ ...limitAsk, signal: ask.life.signal }));
-  const key = keys.find((candidate) => candidate.id === reservation.option) ?? first;
-  return { key, reservation };
 }
 
 /** What a call with this key counts against: the key's own limits, and the model's. A brought key has none here. */

@@ -21,12 +21,18 @@ export interface KeyState {
 }
 
 /** The keys of one provider entry: which may be used now, in which order, and which are left alone until when. */
+/** The key whose turn it is, and all others in their order, listed only when somebody needs them. */
+export interface KeyTurn {
+  first: ProviderKey;
+  others(): readonly ProviderKey[];
+}
+
 export interface KeyPool {
   /**
    * Usable keys, best first: rotated by weight, those in `used` last (only used again when no other is free).
-   * Empty when every key is cooling or disabled.
+   * Null when every key is cooling or disabled.
    */
-  candidates(used: ReadonlySet<string>): readonly ProviderKey[];
+  turn(used: ReadonlySet<string>): KeyTurn | null;
   /** The same keys in the order of the file. A question: no turn moves. */
   usable(): readonly ProviderKey[];
   /** What happened to a call with this key. */

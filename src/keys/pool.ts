@@ -1,5 +1,5 @@
 import { DISABLED_KEY_MS, type Verdict } from '../domain/failure.js';
-import type { KeyPool, KeyState, ProviderKey } from '../domain/keys.js';
+import type { KeyPool, KeyState, KeyTurn, ProviderKey } from '../domain/keys.js';
 import type { LimitSettings } from '../domain/limit.js';
 import type { Clock, Random } from '../domain/ports.js';
 import { Secret } from '../domain/secret.js';
@@ -43,10 +43,12 @@ class RotatingKeyPool implements KeyPool {
     this.#memory = options.memory ?? createKeyMemory();
   }
 
-  candidates(used: ReadonlySet<string>): readonly ProviderKey[] {
+  turn(used: ReadonlySet<string>): KeyTurn | null {
     const now = this.#options.clock.now();
     const [only] = this.#keys;
-    if (only !== undefined && this.#keys.length === 1) return this.#isReady(only.key.id, now) ? [only.key] : [];
+    if (only !== undefined && this.#keys.length === 1) return this.#isReady(only.key.id, now) ? alone(only.key) : null;
+    // The way of most calls: nothing is known against any key, and none was used by this request.
+    if (used.size === 0 && this.#memory.size === 0) return turnOf(this.#keys, []);
     const fresh: RotatingKey[] = [];
     const again: ProviderKey[] = [];
     for (const entry of this.#keys) {
@@ -54,9 +56,7 @@ class RotatingKeyPool implements KeyPool {
       if (used.has(entry.key.id)) again.push(entry.key);
       else fresh.push(entry);
     }
-    const first = nextInTurn(fresh);
-    const ordered = [...fresh.slice(first), ...fresh.slice(0, first)].map((entry) => entry.key);
-    return ordered.concat(again);
+    return turnOf(fresh, again);
   }
 
   usable(): readonly ProviderKey[] {
@@ -68,7 +68,9 @@ class RotatingKeyPool implements KeyPool {
     const record = this.#memory.get(keyId);
     if (verdict === 'ok') {
       // A success that was under way before the 429 does not end the cooldown, only the doubling.
-      if (record !== undefined) record.refusals = 0;
+      if (record === undefined) return;
+      if (record.until <= this.#options.clock.now()) this.#memory.delete(keyId);
+      else record.refusals = 0;
       return;
     }
     if (verdict.action !== 'rotate-key') return;
@@ -124,19 +126,36 @@ class RotatingKeyPool implements KeyPool {
   }
 }
 
+function alone(key: ProviderKey): KeyTurn {
+  return { first: key, others: () => [] };
+}
+
+/** `again`: keys that come after all others, in the order of the file. */
+function turnOf(fresh: readonly RotatingKey[], again: readonly ProviderKey[]): KeyTurn | null {
+  const at = nextInTurn(fresh);
+  const chosen = fresh[at];
+  if (chosen !== undefined) {
+    const others = () => [...fresh.slice(at + 1), ...fresh.slice(0, at)].map((entry) => entry.key).concat(again);
+    return { first: chosen.key, others };
+  }
+  const [first, ...rest] = again;
+  return first === undefined ? null : { first, others: () => rest };
+}
+
 /** Whose turn it is: keys come up in proportion to their weights, spread evenly. */
 function nextInTurn(entries: readonly RotatingKey[]): number {
   let total = 0;
   let best = 0;
   let bestCredit = Number.NEGATIVE_INFINITY;
-  entries.forEach((entry, nth) => {
+  for (let nth = 0; nth < entries.length; nth += 1) {
+    const entry = entries[nth] as RotatingKey;
     total += entry.key.weight;
     entry.credit += entry.key.weight;
     if (entry.credit > bestCredit) {
       best = nth;
       bestCredit = entry.credit;
     }
-  });
+  }
   const chosen = entries[best];
   if (chosen !== undefined) chosen.credit -= total;
   return best;

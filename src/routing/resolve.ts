@@ -13,6 +13,11 @@ export interface ProviderOffer {
   openTarget: ((model: string) => Target) | null;
 }
 
+/** An offer whose targets are found by their model; of two of one name the first counts. */
+interface Offered extends ProviderOffer {
+  byModel: ReadonlyMap<string, Target>;
+}
+
 export interface ResolvedAlias {
   targets: ReadonlyArray<{ model: string; weight: number }>;
   fallback: readonly string[];
@@ -41,12 +46,12 @@ export interface Resolution {
  * offer, the same with a suffix. Null when it means nothing.
  */
 export class NameResolver {
-  readonly #offers: ReadonlyMap<string, ProviderOffer>;
+  readonly #offers: ReadonlyMap<string, Offered>;
   readonly #aliases: ReadonlyMap<string, ResolvedAlias>;
   readonly #byModel = new Map<string, Target[]>();
 
   constructor(offers: readonly ProviderOffer[], aliases: ReadonlyMap<string, ResolvedAlias>) {
-    this.#offers = new Map(offers.map((offer) => [offer.id, offer]));
+    this.#offers = new Map(offers.map((offer) => [offer.id, { ...offer, byModel: byModel(offer.targets) }]));
     this.#aliases = aliases;
     for (const offer of offers) {
       for (const target of offer.targets) {
@@ -109,7 +114,7 @@ export class NameResolver {
     if (offer === undefined) return null;
     const model = colon === -1 ? offer.defaultModel : name.slice(colon + 1);
     if (model === null || model === '') return null;
-    const target = offer.targets.find((candidate) => candidate.model === model) ?? offer.openTarget?.(model);
+    const target = offer.byModel.get(model) ?? offer.openTarget?.(model);
     if (target === undefined) return null;
     return { meanings: [{ target, weight: target.weight }], fallbacks: [], preference: 'none', pinned: true };
   }
@@ -157,6 +162,10 @@ export class NameResolver {
       param: 'model',
     });
   }
+}
+
+function byModel(targets: readonly Target[]): ReadonlyMap<string, Target> {
+  return new Map(targets.toReversed().map((target) => [target.model, target]));
 }
 
 /** Why a client may not use a target under the name it asked for; null when it may. */

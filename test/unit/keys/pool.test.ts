@@ -29,7 +29,8 @@ function aPool(
 }
 
 function order(pool: KeyPool, used = NONE): string[] {
-  return pool.candidates(used).map((key) => key.id);
+  const turn = pool.turn(used);
+  return turn === null ? [] : [turn.first, ...turn.others()].map((key) => key.id);
 }
 
 describe('rotation', () => {
@@ -198,4 +199,17 @@ describe('what a key is called', () => {
     expect(key.secret.reveal()).toBe('');
     expect(key.limits).toEqual({ concurrency: 2 });
   });
+});
+
+it('forgets what a key did once it works again', async () => {
+  const clock = new FakeClock();
+  const memory: KeyMemory = new Map();
+  const pool = aPool([aKey('a'), aKey('b')], { clock, memory });
+  pool.report('a', { action: 'rotate-key', cooldownMs: 1_000 });
+  pool.report('a', 'ok');
+  expect(order(pool)).toEqual(['b']);
+  await clock.advance(1_001);
+  pool.report('a', 'ok');
+  expect(memory.size).toBe(0);
+  expect(order(pool)).toHaveLength(2);
 });

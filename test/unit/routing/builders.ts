@@ -9,7 +9,7 @@ export const EVERYTHING: Access = { allowedProviders: ['*'], allowedModels: ['*'
 const ADAPTER = { id: 'test', tasks: { chat: {}, embedding: {} } } as unknown as ProviderAdapter;
 
 export function aPool(readyInMs: number | null = 0): KeyPool {
-  return { candidates: () => [], usable: () => [], report: () => {}, readyInMs: () => readyInMs, snapshot: () => [] };
+  return { turn: () => null, usable: () => [], report: () => {}, readyInMs: () => readyInMs, snapshot: () => [] };
 }
 
 /** `aTarget('a:m')`: the model `m` of provider `a`. */
