@@ -3,7 +3,7 @@ import type { LedgerEntry } from '../domain/ledger.js';
 import type { Clock, Logger } from '../domain/ports.js';
 
 /**
- * Writes a batch in one transaction. Returns, entry by entry, null or why that entry alone was turned down.
+ * Makes a batch durable at once. Returns, entry by entry, null or why that entry alone was turned down.
  * @throws when nothing of the batch could be written: disk full, locked, damaged
  */
 export type CommitBatch = (entries: readonly LedgerEntry[]) => ReadonlyArray<Error | null>;
@@ -20,7 +20,7 @@ interface Waiting {
   reject: (error: Error) => void;
 }
 
-/** Bounds how long one transaction holds up the event loop: about 20 ms. */
+/** Bounds how long one commit holds up the event loop. */
 const MAX_BATCH = 2_000;
 /** Of the requests under way, and no longer than so long. */
 const SHARE_TO_WAIT_FOR = 0.5;
@@ -36,7 +36,7 @@ const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2_000;
 
 /**
- * One transaction for everything that came since the last: alone, an entry waits for nothing but its own commit; under
+ * One commit for everything that came since the last: alone, an entry waits for nothing but its own commit; under
  * load, all entries of one turn of the event loop share one. What could not be written because the ledger has no room is
  * told to its writers; settlements among it are kept and tried again, for the money they record has been spent.
  */

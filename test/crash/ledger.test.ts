@@ -80,4 +80,23 @@ describe('a ledger whose process is killed', () => {
     expect(reader.listRequests({ from: null, to: null, limit: 1_000 }).requests.length).toBeGreaterThan(50);
     reader.close();
   });
+
+  it('tells a reader of everything it acknowledged, to the last, before anybody recovers it', async () => {
+    const lines = await writeUntilKilled('r', 1_000);
+    const reader = openSqliteReader(path);
+    try {
+      const ended = lines.filter((line) => line.startsWith('='));
+      expect(ended.length).toBeGreaterThan(100);
+      for (const line of ended) {
+        const [, id = '', cost = ''] = /^=(\S+) (\d+)$/.exec(line) ?? [];
+        expect(reader.getRequest(id)).toMatchObject({ outcome: 'ok', costNanoUsd: BigInt(cost) });
+      }
+      for (const line of lines.filter((one) => one.startsWith('+'))) {
+        expect(reader.getRequest(line.slice(1))).not.toBeNull();
+      }
+    } finally {
+      reader.close();
+    }
+    expect(verifyLedgerFile(path)).toMatchObject({ ok: true, differences: [] });
+  });
 });

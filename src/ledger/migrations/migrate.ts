@@ -7,6 +7,7 @@ import { rollups } from './0004-rollups.js';
 import { calibration } from './0005-calibration.js';
 import { unpriced } from './0006-unpriced.js';
 import { reservedTokens } from './0007-reserved-tokens.js';
+import { moved } from './0008-moved.js';
 
 /** In order; a migration's number is its place, from 1. What was released is never changed, only followed. */
 const MIGRATIONS: readonly string[] = [
@@ -17,6 +18,7 @@ const MIGRATIONS: readonly string[] = [
   calibration,
   unpriced,
   reservedTokens,
+  moved,
 ];
 
 /** The schema this program writes, as `PRAGMA user_version` keeps it. */

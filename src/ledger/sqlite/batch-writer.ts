@@ -1,27 +1,24 @@
 import type { Database, Statement } from 'better-sqlite3';
-import type { AttemptIntent, LedgerEntry, PriceRecord, RequestIntent, RequestSettlement } from '../../domain/ledger.js';
+import type { AttemptIntent, PriceRecord, RequestIntent } from '../../domain/ledger.js';
 import type { NanoUsd } from '../../domain/money.js';
 import { ChainWriter } from './chain.js';
 import type { AttemptFact } from './cuts.js';
+import { type AnyEntry, isOneEntrysFault, type JournaledBatch, UnknownRowError } from './entries.js';
 import { type AttemptFactSql, toAttemptFact } from './facts.js';
 import {
-  amount,
   attemptCells,
-  attemptFact,
+  endedCells,
   type OpenAttempt,
   type OpenRequest,
   requestCells,
-  settlementValues,
   toOpenAttempt,
   toOpenRequest,
-  wellFormed,
+  toSettledAttempt,
+  toSettlement,
 } from './open-rows.js';
 import { RollupWriter } from './rollup-writer.js';
+import { type WholeRequest, wholeRequests } from './whole-requests.js';
 import { WRITE_SQL } from './write-sql.js';
-
-/** A request's end as the ledger takes it: one whose process died has no status. */
-export type AnyRequestSettlement = Omit<RequestSettlement, 'status'> & { status: number | null };
-export type AnyEntry = Omit<LedgerEntry, 'requestSettlement'> & { requestSettlement?: AnyRequestSettlement };
 
 type Statements = { [K in keyof typeof WRITE_SQL]: Statement<unknown[]> };
 
@@ -49,8 +46,49 @@ export class BatchWriter {
    * @throws what SQLite throws when nothing could be written; nothing is then
    */
   commit(entries: readonly AnyEntry[]): Array<Error | null> {
+    const probe = () => this.#statements.probe.run(this.#processId);
+    // Nothing to write: a write all the same, to learn whether one works.
+    return this.#commit(
+      () => entries,
+      () => entries.length > 0 || probe(),
+    );
+  }
+
+  /**
+   * Moves what a journal of this process holds into the tables, in one transaction; what has been moved before, by
+   * whomever, is passed over. `batches` is called within the transaction, so that nobody else moves the same meanwhile.
+   * Returns an error for each entry that was turned down.
+   * @throws as `commit`
+   */
+  move(batches: () => readonly JournaledBatch[]): Error[] {
+    let last = 0;
+    const pending = () => {
+      last = this.lastMoved();
+      const all = batches();
+      const news = all.filter(({ seq }) => seq > last);
+      // Somebody else has moved these: what is remembered of their requests is out of date.
+      for (const { seq, entries } of all) if (seq <= last) this.#forget(entries);
+      last = news.at(-1)?.seq ?? last;
+      return news.flatMap(({ entries }) => entries);
+    };
+    const note = () => this.#statements.noteMoved.run(this.#processId, last);
+    return this.#commit(pending, note).filter((error) => error !== null);
+  }
+
+  /** The number of the last record of this process' journal that was moved; 0 where none was. */
+  lastMoved(): number {
+    const row = this.#statements.readMoved.get(this.#processId) as { seq: number } | undefined;
+    return row?.seq ?? 0;
+  }
+
+  #commit(pending: () => readonly AnyEntry[], note: () => unknown): Array<Error | null> {
+    let entries: readonly AnyEntry[] = [];
     try {
-      this.#transaction(() => this.#writeAll(entries));
+      this.#transaction(() => {
+        entries = pending();
+        this.#writeAll(entries);
+        note();
+      });
       this.#forgetSettled(entries);
       return entries.map(() => null);
     } catch (error) {
@@ -58,10 +96,13 @@ export class BatchWriter {
       if (!isOneEntrysFault(error)) throw error;
     }
     // One of them is wrong: again, each by itself.
-    const results = entries.map((): Error | null => null);
+    let results: Array<Error | null> = [];
     try {
       this.#transaction(() => {
+        entries = pending();
+        results = entries.map(() => null);
         for (const index of inOrder(entries)) results[index] = this.#writeAlone(entries[index] as AnyEntry);
+        note();
       });
     } catch (error) {
       this.#forget(entries);
@@ -99,11 +140,31 @@ export class BatchWriter {
 
   /** Intents first, then what ended: a batch may hold a settlement before the intent it settles. */
   #writeAll(entries: readonly AnyEntry[]): void {
-    // Nothing to write: a write all the same, to learn whether one works.
-    if (entries.length === 0) this.#statements.probe.run(this.#processId);
-    for (const entry of entries) this.#writeIntents(entry);
-    for (const entry of entries) this.#writeAttemptEnd(entry);
-    for (const entry of entries) this.#writeRequestEnd(entry);
+    const { whole, others } = wholeRequests(entries);
+    for (const request of whole) if (!this.#insertWhole(request)) others.push(...request.entries);
+    for (const entry of others) this.#writeIntents(entry);
+    for (const entry of others) this.#writeAttemptEnd(entry);
+    for (const entry of others) this.#writeRequestEnd(entry);
+  }
+
+  /** The rows of a request as they stay; false where it has a row already. */
+  #insertWhole({ request, attempts, end }: WholeRequest): boolean {
+    const open = toOpenRequest(request, this.#processId, attempts.length);
+    open.outcome = end.outcome;
+    const calls = attempts.map((attempt) => toSettledAttempt(attempt.intent, attempt.end));
+    const facts = calls.map(({ fact }) => fact);
+    const cells = requestCells(open, end, sumOf(facts));
+    const { changes, lastInsertRowid } = this.#statements.insertWholeRequest.run(...cells);
+    if (changes === 0) return false;
+    open.id = Number(lastInsertRowid);
+    for (const [at, call] of calls.entries()) {
+      const row = attemptCells(open.id, at + 1, call.open, call.values);
+      this.#statements.insertWholeAttempt.run(...row, call.reservedTokens);
+      this.#chain.add({ receivedAt: open.received_at, requestId: open.id, attempt: at + 1, cells: row });
+    }
+    this.#rollups.add(open, facts);
+    this.#chain.add({ receivedAt: open.received_at, requestId: open.id, attempt: 0, cells });
+    return true;
   }
 
   #writeAlone(entry: AnyEntry): Error | null {
@@ -159,8 +220,7 @@ export class BatchWriter {
 
   #insertAttempt(intent: AttemptIntent): void {
     const request = this.#requestOf(intent.inferenceId);
-    const held = amount(intent.heldNanoUsd);
-    const open = toOpenAttempt(intent, held);
+    const open = toOpenAttempt(intent);
     const { changes } = this.#statements.insertAttempt.run(
       request.id,
       intent.attempt,
@@ -169,7 +229,7 @@ export class BatchWriter {
       open.provider_model,
       open.key,
       open.region,
-      held,
+      open.held,
       intent.priceId,
       intent.reservedTokens,
     );
@@ -187,14 +247,13 @@ export class BatchWriter {
     if (end === undefined) return;
     const request = this.#requestOf(end.inferenceId);
     const open = this.#attemptOf(request, end.attempt);
-    const cost = amount(end.costNanoUsd);
-    const values = settlementValues(end, cost);
+    const { values, fact } = toSettlement(open, end);
     const isLate = request.outcome !== 'in_flight';
     const before = isLate ? this.#readFacts(request) : [];
     const { changes } = this.#statements.settleAttempt.run(...values, request.id, end.attempt);
     // Settled before: the first settlement stands.
     if (changes === 0) return;
-    open.fact = attemptFact(open, end, cost);
+    open.fact = fact;
     if (isLate) {
       // Its request was added up without it.
       this.#rollups.add(request, before, -1);
@@ -212,29 +271,12 @@ export class BatchWriter {
     if (end === undefined) return;
     const request = this.#requestOf(end.inferenceId);
     const attempts = this.#factsOf(request);
-    const cost = amount(sumOf(attempts));
-    const endedAt = Math.floor(end.endedAt);
-    const decision = end.decision == null ? null : JSON.stringify(end.decision);
-    const { outcome, status } = end;
-    const errorCode = wellFormed(end.errorCode);
-    const { changes } = this.#statements.settleRequest.run(
-      endedAt,
-      outcome,
-      status,
-      errorCode,
-      cost,
-      decision,
-      request.id,
-    );
+    const cells = requestCells(request, end, sumOf(attempts));
+    const { changes } = this.#statements.settleRequest.run(...endedCells(cells), request.id);
     if (changes === 0) return;
-    request.outcome = outcome;
+    request.outcome = end.outcome;
     this.#rollups.add(request, attempts);
-    this.#chain.add({
-      receivedAt: request.received_at,
-      requestId: request.id,
-      attempt: 0,
-      cells: requestCells(request, { endedAt, outcome, status, errorCode, cost, decision }),
-    });
+    this.#chain.add({ receivedAt: request.received_at, requestId: request.id, attempt: 0, cells });
   }
 
   /** The attempts of a request in order, from memory where all of them are known to have ended. */
@@ -295,20 +337,10 @@ function sumOf(attempts: readonly AttemptFact[]): NanoUsd | null {
   return sum;
 }
 
-/** A settlement of what was never intended, or a call for what has ended. */
-class UnknownRowError extends Error {}
-
 /** Places of the entries, those that begin something first. */
 function inOrder(entries: readonly AnyEntry[]): number[] {
   const places = [...entries.keys()];
   const begins = (place: number) =>
     entries[place]?.request !== undefined || entries[place]?.attemptIntent !== undefined;
   return [...places.filter(begins), ...places.filter((place) => !begins(place))];
-}
-
-/** A wrong type, a constraint, an unknown row: not the disk's doing, and so not the other entries' either. */
-function isOneEntrysFault(error: unknown): boolean {
-  if (error instanceof UnknownRowError || error instanceof TypeError || error instanceof RangeError) return true;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(code);
 }

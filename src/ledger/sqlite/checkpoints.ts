@@ -5,8 +5,10 @@ import type { Database } from 'better-sqlite3';
 import type { Logger } from '../../domain/ports.js';
 import { AUTO_CHECKPOINT_PAGES } from './open.js';
 
-/** So many commits are moved at a time: 10 to 50 MB. */
-const COMMITS_BETWEEN = 1_000;
+/** So many entries are moved at a time: 10 to 50 MB. */
+const ENTRIES_BETWEEN = 10_000;
+/** A commit of one entry writes as many pages as one of ten. */
+const LEAST_OF_A_COMMIT = 10;
 /** 160 MB: as long as the thread works, SQLite itself is not to wait for the disk within a commit. */
 const LAST_RESORT_PAGES = 40_000;
 /** 48 MB: from here on the file has to begin anew, which it only can when nothing is left to move. */
@@ -42,7 +44,8 @@ export class Checkpoints {
   readonly #db: Database;
   readonly #path: string;
   readonly #logger: Logger;
-  #commits = 0;
+  /** Committed since the last time. */
+  #entries = 0;
   #thread: Worker | null = null;
   #isBusy = false;
   /** The last one did not work; said once. */
@@ -57,10 +60,10 @@ export class Checkpoints {
   }
 
   /** To be told after every commit. */
-  committed(): void {
-    this.#commits += 1;
-    if (this.#commits < COMMITS_BETWEEN || this.#isBusy || this.#isOver) return;
-    this.#commits = 0;
+  committed(entries = 1): void {
+    this.#entries += Math.max(entries, LEAST_OF_A_COMMIT);
+    if (this.#entries < ENTRIES_BETWEEN || this.#isBusy || this.#isOver) return;
+    this.#entries = 0;
     this.#isBusy = true;
     this.#thread ??= this.#begin();
     this.#thread.postMessage('checkpoint');

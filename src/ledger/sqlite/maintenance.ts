@@ -4,7 +4,8 @@ import type { Database } from 'better-sqlite3';
 import { UserError } from '../../domain/errors.js';
 import type { LedgerVerification, RepriceOrder, RepriceResult } from '../../domain/ledger.js';
 import { SCHEMA_VERSION } from '../migrations/migrate.js';
-import { openForReading, openForWriting, orExplain, schemaOf } from './open.js';
+import { openUpToDate } from './journals.js';
+import { openForWriting, orExplain, schemaOf } from './open.js';
 import { isProcessDead } from './process-lock.js';
 import { Pruner } from './prune.js';
 import { Repricer } from './reprice.js';
@@ -18,7 +19,7 @@ const TURN_MS = 5;
  * @throws UserError when it cannot be read
  */
 export function verifyLedgerFile(path: string, onHour: OnHour = () => {}): LedgerVerification {
-  return withLedger(openForReading(path), path, (db) =>
+  return withLedger(openUpToDate(path), path, (db) =>
     db.transaction(() => {
       const steps = verifySteps(db, onHour);
       for (;;) {
@@ -30,11 +31,11 @@ export function verifyLedgerFile(path: string, onHour: OnHour = () => {}): Ledge
 }
 
 /**
- * The same, others' turns of the event loop between.
+ * The same, others' turns of the event loop between; `self` is the process that asks, which has moved its own journal.
  * @throws the signal's reason; UserError when it cannot be read
  */
-export async function verifyInTurns(path: string, signal: AbortSignal): Promise<LedgerVerification> {
-  const db = openForReading(path);
+export async function verifyInTurns(path: string, self: string, signal: AbortSignal): Promise<LedgerVerification> {
+  const db = openUpToDate(path, self);
   try {
     // One state of the ledger, whatever is written meanwhile.
     db.exec('BEGIN');
@@ -59,7 +60,7 @@ export async function verifyInTurns(path: string, signal: AbortSignal): Promise<
  */
 export async function backUpLedgerFile(path: string, target: string): Promise<void> {
   if (existsSync(target)) throw new UserError(`${target} exists already; a backup overwrites nothing`);
-  const db = openForReading(path);
+  const db = openUpToDate(path);
   try {
     // SQLite's page by page backup begins anew at each write of another connection: beside a busy daemon it never ends.
     db.prepare('VACUUM INTO ?').run(target);
@@ -97,7 +98,7 @@ export function pruneLedgerFile(path: string, { before, now, onStep = () => {} }
 
 /** How many requests `pruneLedgerFile` would delete, those in flight included. @throws UserError when it cannot be read */
 export function countPrunable(path: string, before: number): number {
-  return withLedger(openForReading(path), path, (db) => {
+  return withLedger(openUpToDate(path), path, (db) => {
     const endOfHours = Math.floor(before / 3_600_000) * 3_600_000;
     return db.prepare('SELECT count(*) FROM requests WHERE received_at < ?').pluck().get(endOfHours) as number;
   });
@@ -141,7 +142,7 @@ export function repriceLedgerFile(
   order: RepriceOrder,
   options: { now: number; onStep?: (result: Readonly<RepriceResult>) => void },
 ): RepriceResult {
-  const open = order.dryRun ? openForReading(path) : openCurrent(path);
+  const open = order.dryRun ? openUpToDate(path) : openCurrent(path);
   return withLedger(open, path, (db) => {
     const repricer = new Repricer(db, order, options.now);
     while (repricer.step()) options.onStep?.(repricer.result);
@@ -151,7 +152,7 @@ export function repriceLedgerFile(
 
 /** For writing, in this program's schema already: no command but `migrate` changes that. */
 function openCurrent(path: string): Database {
-  openForReading(path).close();
+  openUpToDate(path).close();
   return openForWriting(path, 'process');
 }
 

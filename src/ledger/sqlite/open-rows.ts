@@ -3,6 +3,7 @@ import type { NanoUsd } from '../../domain/money.js';
 import type { CostComponent } from '../../domain/pricing.js';
 import type { Cell } from './chain.js';
 import type { AttemptFact } from './cuts.js';
+import type { AnyRequestSettlement } from './entries.js';
 
 /** What is known of a request in flight, as its row has it, so that settling need not read it again. */
 export interface OpenRequest {
@@ -55,19 +56,32 @@ export function toOpenRequest(request: RequestIntent, processId: number, attempt
   };
 }
 
-export function toOpenAttempt(intent: AttemptIntent, held: NanoUsd | null): OpenAttempt {
+export function toOpenAttempt(intent: AttemptIntent): OpenAttempt {
+  const held = amount(intent.heldNanoUsd);
   return {
     sent_at: Math.floor(intent.sentAt),
     provider: intent.provider,
     provider_model: wellFormed(intent.providerModel),
     key: intent.key,
     region: wellFormed(intent.region),
-    held: held === null ? null : held.toString(),
+    held: amountText(held),
   };
 }
 
-/** What settling writes into a row of `attempts`, in the order of the statement. */
-export function settlementValues(end: AttemptSettlement, cost: NanoUsd | null): Array<Cell | bigint> {
+/** What settling writes into a row of `attempts`, in the order of the statement, and what reports read of it. */
+export function toSettlement(open: OpenAttempt, end: AttemptSettlement): { values: Cell[]; fact: AttemptFact } {
+  const cost = amount(end.costNanoUsd);
+  return { values: settlementValues(end, cost), fact: attemptFact(open, end, cost) };
+}
+
+/** An attempt of which all is known at once. */
+export function toSettledAttempt(intent: AttemptIntent, end: AttemptSettlement) {
+  const open = toOpenAttempt(intent);
+  return { open, reservedTokens: intent.reservedTokens, ...toSettlement(open, end) };
+}
+
+/** Amounts are text, which SQLite takes for the integers they are. */
+function settlementValues(end: AttemptSettlement, cost: NanoUsd | null): Cell[] {
   const isTooLarge = cost === null && end.costNanoUsd !== null;
   const counts = end.usage?.counts;
   return [
@@ -76,7 +90,7 @@ export function settlementValues(end: AttemptSettlement, cost: NanoUsd | null): 
     end.outcome,
     end.status,
     wellFormed(end.errorCode),
-    cost,
+    amountText(cost),
     isTooLarge ? 'too-large' : end.unpricedReason,
     end.priceId,
     end.usage?.source ?? null,
@@ -97,7 +111,7 @@ export function settlementValues(end: AttemptSettlement, cost: NanoUsd | null): 
 }
 
 /** What an attempt that has just been settled says in reports. */
-export function attemptFact(open: OpenAttempt, end: AttemptSettlement, cost: NanoUsd | null): AttemptFact {
+function attemptFact(open: OpenAttempt, end: AttemptSettlement, cost: NanoUsd | null): AttemptFact {
   const counts = end.usage?.counts;
   return {
     provider: open.provider,
@@ -124,11 +138,9 @@ export function attemptCells(
   requestId: number,
   attempt: number,
   open: OpenAttempt,
-  settlement: ReadonlyArray<Cell | bigint>,
+  settlement: readonly Cell[],
 ): Cell[] {
-  const [firstByteAt, endedAt, outcome, status, errorCode, cost, ...others] = settlement.map((value) =>
-    typeof value === 'bigint' ? value.toString() : value,
-  ) as [Cell, Cell, Cell, Cell, Cell, Cell, ...Cell[]];
+  const [firstByteAt, endedAt, outcome, status, errorCode, cost] = settlement as [Cell, Cell, Cell, Cell, Cell, Cell];
   return [
     requestId,
     attempt,
@@ -144,26 +156,16 @@ export function attemptCells(
     errorCode,
     open.held,
     cost,
-    ...others,
+    ...settlement.slice(6),
   ];
 }
 
-/** A settled row of `requests` as `REQUEST_CELLS` reads it. */
-export function requestCells(
-  request: OpenRequest,
-  end: {
-    endedAt: number;
-    outcome: Outcome;
-    status: number | null;
-    errorCode: string | null;
-    cost: NanoUsd | null;
-    decision: string | null;
-  },
-): Cell[] {
+/** A settled row of `requests` as `REQUEST_CELLS` reads it; `sum`: what its attempts cost together. */
+export function requestCells(request: OpenRequest, end: AnyRequestSettlement, sum: NanoUsd | null): Cell[] {
   return [
     request.inference_id,
     request.received_at,
-    end.endedAt,
+    Math.floor(end.endedAt),
     request.process_id,
     request.config_generation,
     request.client,
@@ -175,12 +177,20 @@ export function requestCells(
     request.stream,
     end.outcome,
     end.status,
-    end.errorCode,
+    wellFormed(end.errorCode),
     request.attempts,
-    end.cost === null ? null : end.cost.toString(),
-    end.decision,
+    amountText(amount(sum)),
+    end.decision == null ? null : JSON.stringify(end.decision),
   ];
 }
+
+/** Of the cells of a row of `requests` those that settling writes, in the order of the statement. */
+export function endedCells(cells: readonly Cell[]): Cell[] {
+  return END_PLACES.map((place) => cells[place] as Cell);
+}
+
+/** Where `requestCells` has when it ended, its outcome, status, error code, cost and decision. */
+const END_PLACES = [2, 12, 13, 14, 16, 17];
 
 /** The largest amount SQLite's integers hold: nine billion dollars. */
 const MAX_AMOUNT = 2n ** 63n - 1n;
@@ -190,11 +200,15 @@ export function amount(nanoUsd: NanoUsd | null): NanoUsd | null {
   return nanoUsd === null || nanoUsd > MAX_AMOUNT || nanoUsd < -MAX_AMOUNT ? null : nanoUsd;
 }
 
+function amountText(nanoUsd: NanoUsd | null): string | null {
+  return nanoUsd === null ? null : nanoUsd.toString();
+}
+
 /**
  * Half a surrogate pair is no character: it becomes U+FFFD here, before SQLite makes of it what it may. Names and error
  * codes come from outside.
  */
-export function wellFormed<T extends string | null>(text: T): T {
+function wellFormed<T extends string | null>(text: T): T {
   return typeof text === 'string' && /[\ud800-\udfff]/.test(text) ? (Buffer.from(text).toString() as T) : text;
 }
 

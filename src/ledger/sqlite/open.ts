@@ -18,11 +18,11 @@ export const AUTO_CHECKPOINT_PAGES = 4_000;
 export function openForWriting(
   path: string,
   durability: Durability,
-  { migrates = true }: { migrates?: boolean } = {},
+  { migrates = true, timeoutMs = OPEN_TIMEOUT_MS }: { migrates?: boolean; timeoutMs?: number } = {},
 ): Database.Database {
   return orExplain(path, () => {
     makeDirectory(dirname(path));
-    const db = new Database(path, { timeout: OPEN_TIMEOUT_MS });
+    const db = new Database(path, { timeout: timeoutMs });
     return orClose(db, () => {
       db.pragma('journal_mode = WAL');
       // In WAL mode NORMAL survives the death of the process, FULL that of the machine.

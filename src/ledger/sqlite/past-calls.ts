@@ -1,7 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import type { PastTaking } from '../../domain/limit.js';
 import { HOUR_MS } from './cuts.js';
-import { openForReading } from './open.js';
+import { openUpToDate } from './journals.js';
 
 /** Requests whose calls are read one by one, which takes a tenth of a second; what is older comes as hourly totals. */
 const MOST_READ_SINGLY = 20_000;
@@ -35,7 +35,7 @@ const COUNTED_TOKENS = `CASE WHEN a.outcome = 'in_flight' OR ${IS_UNCERTAIN}
  * @throws UserError when the file cannot be used
  */
 export function readPastCalls(path: string, from: number, mostSingly = MOST_READ_SINGLY): PastCalls[] {
-  const db = openForReading(path);
+  const db = openUpToDate(path);
   try {
     const first = firstReadSingly(db, from, mostSingly);
     const single = singleCalls(db, first.id);

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { besideLedger } from './beside.js';
 
 /** Says that a process lives, in a way that the kernel takes back when it dies. */
 export interface ProcessLock {
@@ -12,7 +13,7 @@ export interface ProcessLock {
  * Null when another live process holds it.
  */
 export function takeProcessLock(ledgerPath: string, processName: string): ProcessLock | null {
-  const file = lockFile(ledgerPath, processName);
+  const file = besideLedger(ledgerPath, 'live', processName);
   const db = lock(file, false);
   if (db === null) return null;
   return {
@@ -26,7 +27,7 @@ export function takeProcessLock(ledgerPath: string, processName: string): Proces
 
 /** True when no process holds the lock. Clears away what the dead one left. */
 export function isProcessDead(ledgerPath: string, processName: string): boolean {
-  const file = lockFile(ledgerPath, processName);
+  const file = besideLedger(ledgerPath, 'live', processName);
   let db: Database.Database | null;
   try {
     db = lock(file, true);
@@ -39,10 +40,6 @@ export function isProcessDead(ledgerPath: string, processName: string): boolean 
   rmSync(file, { force: true });
   db.close();
   return true;
-}
-
-function lockFile(ledgerPath: string, processName: string): string {
-  return `${ledgerPath}-live-${processName.replace(/[^A-Za-z0-9._-]/g, '_')}`;
 }
 
 function lock(file: string, mustExist: boolean): Database.Database | null {

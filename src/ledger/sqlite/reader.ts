@@ -16,6 +16,7 @@ import { QueryError } from '../../domain/report.js';
 import type { LatencyFigures, LatencyPoint, SeriesQuery } from '../../domain/series.js';
 import { readEstimateError } from './calibration.js';
 import { CostLookup } from './costs.js';
+import { catchUp } from './journals.js';
 import { openForReading } from './open.js';
 import {
   ADJUSTMENT_COLUMNS,
@@ -33,35 +34,45 @@ import { readLatencies, readSeries } from './series.js';
 import { summarise } from './summarise.js';
 
 /**
- * Reads a ledger file, whether or not a daemon writes to it.
+ * Reads a ledger file, whether or not a daemon writes to it. `before` each question those who write are asked to say in
+ * the tables what they have acknowledged.
  * @throws UserError when the file is missing, no ledger, damaged, or of another schema
  */
-export function openSqliteReader(path: string): LedgerReader {
-  return new SqliteReader(openForReading(path));
+export function openSqliteReader(path: string, before?: (db: Database) => void): LedgerReader {
+  const db = openForReading(path);
+  return new SqliteReader(db, before ?? (() => catchUp(path, db)));
 }
 
 class SqliteReader implements LedgerReader {
   readonly #db: Database;
+  readonly #before: (db: Database) => void;
   #costs: CostLookup | null = null;
 
-  constructor(db: Database) {
+  constructor(db: Database, before: (db: Database) => void) {
     this.#db = db;
+    this.#before = before;
+  }
+
+  /** The database, with everything that was acknowledged until now. */
+  #upToDate(): Database {
+    this.#before(this.#db);
+    return this.#db;
   }
 
   summarise(query: CostQuery): CostSummary {
-    return summarise(this.#db, query);
+    return summarise(this.#upToDate(), query);
   }
 
   series(query: SeriesQuery): SeriesPoint[] {
-    return readSeries(this.#db, query);
+    return readSeries(this.#upToDate(), query);
   }
 
   latencies(query: SeriesQuery): { points: LatencyPoint[]; total: LatencyFigures } {
-    return readLatencies(this.#db, query);
+    return readLatencies(this.#upToDate(), query);
   }
 
   estimateError(query: CostQuery): EstimateError | null {
-    return readEstimateError(this.#db, query);
+    return readEstimateError(this.#upToDate(), query);
   }
 
   /**
@@ -73,7 +84,9 @@ class SqliteReader implements LedgerReader {
     const sql = `SELECT ${REQUEST_COLUMNS} FROM requests r
       LEFT JOIN attempts a ON a.request_id = r.id AND a.attempt = r.attempts
       ${where} ORDER BY r.received_at DESC, r.id DESC LIMIT ?`;
-    const rows = this.#db.prepare(sql).all(...params, query.limit + 1) as RequestSql[];
+    const rows = this.#upToDate()
+      .prepare(sql)
+      .all(...params, query.limit + 1) as RequestSql[];
     const page = rows.slice(0, query.limit);
     const last = page.at(-1);
     return {
@@ -83,7 +96,7 @@ class SqliteReader implements LedgerReader {
   }
 
   getRequest(inferenceId: string): RequestDetail | null {
-    const row = this.#db
+    const row = this.#upToDate()
       .prepare(`SELECT ${REQUEST_COLUMNS} FROM requests r WHERE r.inference_id = ?`)
       .get(inferenceId) as RequestSql | undefined;
     if (row === undefined) return null;
@@ -111,17 +124,21 @@ class SqliteReader implements LedgerReader {
   }
 
   costsOf(ids: readonly string[], filter: CostsFilter): Map<string, NanoUsd> {
-    this.#costs ??= new CostLookup(this.#db);
-    return this.#costs.costsOf(ids, filter);
+    return this.#costLookup().costsOf(ids, filter);
   }
 
   heldOfUnpriced(client: string, from: number | null): NanoUsd {
-    this.#costs ??= new CostLookup(this.#db);
-    return this.#costs.heldOfUnpriced(client, from);
+    return this.#costLookup().heldOfUnpriced(client, from);
   }
 
   close(): void {
     this.#db.close();
+  }
+
+  #costLookup(): CostLookup {
+    const db = this.#upToDate();
+    this.#costs ??= new CostLookup(db);
+    return this.#costs;
   }
 
   #attemptsOf(requestId: number): AttemptRow[] {

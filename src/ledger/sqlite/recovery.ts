@@ -1,7 +1,10 @@
 import type { Database } from 'better-sqlite3';
 import type { RecoveredRow } from '../../domain/ledger.js';
+import type { Logger } from '../../domain/ports.js';
 import { noCounts } from '../../domain/usage.js';
-import type { AnyEntry, BatchWriter } from './batch-writer.js';
+import type { BatchWriter } from './batch-writer.js';
+import type { AnyEntry } from './entries.js';
+import { moveJournal, type Owner, removeJournal } from './journals.js';
 import { isProcessDead } from './process-lock.js';
 
 interface OpenAttempt {
@@ -12,8 +15,8 @@ interface OpenAttempt {
 }
 
 /**
- * Ends what dead processes left in flight: the money may have been spent, so an attempt costs what was held for it,
- * marked as estimated. Rows of a process that still lives are its own.
+ * Moves what dead processes have journaled into the tables, and ends what they left in flight: the money may have been
+ * spent, so an attempt costs what was held for it, marked as estimated. Rows of a process that still lives are its own.
  */
 export function recover(options: {
   db: Database;
@@ -21,8 +24,9 @@ export function recover(options: {
   writer: BatchWriter;
   processId: number;
   now: number;
+  logger: Logger;
 }): RecoveredRow[] {
-  const { db, path, writer, processId, now } = options;
+  const { db, path, writer, processId, now, logger } = options;
   const owners = db
     .prepare(
       `SELECT id, name FROM processes WHERE ended_at IS NULL OR id IN (
@@ -30,10 +34,14 @@ export function recover(options: {
          UNION
          SELECT r.process_id FROM attempts a JOIN requests r ON r.id = a.request_id WHERE a.outcome = 'in_flight')`,
     )
-    .all() as Array<{ id: number; name: string }>;
+    .all() as Owner[];
   // Rows under this process's own name are of its previous life: it has only just opened the ledger.
   const dead = owners.filter(({ id, name }) => id === processId || isProcessDead(path, name));
+  for (const owner of dead) {
+    for (const error of moveJournal(db, path, owner)) logger.error({ err: error }, 'ledger entry turned down');
+  }
   const recovered = dead.flatMap(({ id }) => recoverRowsOf(db, writer, id, now));
+  for (const { name } of dead) removeJournal(path, name);
   const note = db.prepare('UPDATE processes SET ended_at = ? WHERE id = ? AND ended_at IS NULL');
   for (const { id } of dead) if (id !== processId) note.run(now, id);
   return recovered;

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { statSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import { UserError, WaybillError } from '../../domain/errors.js';
 import type {
@@ -11,8 +12,11 @@ import type {
 } from '../../domain/ledger.js';
 import type { Clock, Logger } from '../../domain/ports.js';
 import { GroupCommit } from '../group-commit.js';
+import { Journal } from '../journal/journal.js';
 import { BatchWriter } from './batch-writer.js';
 import { Checkpoints } from './checkpoints.js';
+import { JournaledWriter } from './journaled-writer.js';
+import { catchUp, journalFile } from './journals.js';
 import { verifyInTurns } from './maintenance.js';
 import { type Durability, openForWriting, orExplain } from './open.js';
 import { type ProcessLock, takeProcessLock } from './process-lock.js';
@@ -47,17 +51,24 @@ export function openSqliteLedger(options: SqliteLedgerOptions): Ledger {
 }
 
 function openAndRecover(options: SqliteLedgerOptions): Ledger {
-  const { path, durability, clock, processId: name = randomUUID() } = options;
+  const { path, durability, clock, logger, processId: name = randomUUID() } = options;
   const db = openForWriting(path, durability);
   let lock: ProcessLock | null = null;
   try {
     lock = takeProcessLock(path, name);
     if (lock === null) throw new UserError(`another process named ${name} has the ledger ${path} open`);
-    db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     const processId = register(db, name, clock.now());
     const writer = new BatchWriter(db, processId);
-    const recovered = recover({ db, path, writer, processId, now: clock.now() });
-    return new SqliteLedger({ ...options, db, lock, processId, writer, recovered });
+    const recovered = recover({ db, path, writer, processId, now: clock.now(), logger });
+    const journal = new Journal({
+      path: journalFile(path, name),
+      mode: statSync(path).mode & 0o777,
+      lastSeq: writer.lastMoved(),
+      isSynced: durability === 'power',
+    });
+    // A start may wait until another has recovered what there is.
+    db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    return new SqliteLedger({ ...options, db, lock, name, processId, writer, recovered, journal });
   } catch (error) {
     lock?.release();
     db.close();
@@ -79,7 +90,9 @@ function register(db: Database, name: string, now: number): number {
 interface Parts extends Omit<SqliteLedgerOptions, 'processId'> {
   db: Database;
   lock: ProcessLock;
+  name: string;
   processId: number;
+  journal: Journal;
   writer: BatchWriter;
   recovered: readonly RecoveredRow[];
 }
@@ -87,6 +100,7 @@ interface Parts extends Omit<SqliteLedgerOptions, 'processId'> {
 class SqliteLedger implements Ledger {
   readonly #parts: Parts;
   readonly #commits: GroupCommit;
+  readonly #journaled: JournaledWriter;
   readonly #checkpoints: Checkpoints;
   readonly #closing = new AbortController();
   #retention: Promise<void> = Promise.resolve();
@@ -97,6 +111,7 @@ class SqliteLedger implements Ledger {
     this.#parts = parts;
     this.#checkpoints = new Checkpoints(parts);
     const { db, clock, logger, retentionDays: days = null } = parts;
+    this.#journaled = new JournaledWriter({ ...parts, onMoved: (entries) => this.#checkpoints.committed(entries) });
     this.#commits = new GroupCommit({ clock, logger, commit: (entries) => this.#commit(entries) });
     if (days !== null) this.#retention = keepRetention({ db, days, clock, logger, signal: this.#closing.signal });
   }
@@ -114,12 +129,16 @@ class SqliteLedger implements Ledger {
   }
 
   isWritable(): boolean {
-    return this.#commits.isWritable;
+    return this.#commits.isWritable && !this.#journaled.isBlocked;
   }
 
   reader(): LedgerReader {
     // A connection of its own, so that no read ever stands inside a write's transaction.
-    this.#reader ??= openSqliteReader(this.#parts.path);
+    const { path, name } = this.#parts;
+    this.#reader ??= openSqliteReader(path, (db) => {
+      this.#journaled.moveIfPossible();
+      catchUp(path, db, { self: name, patienceMs: BUSY_TIMEOUT_MS });
+    });
     return this.#reader;
   }
 
@@ -128,7 +147,9 @@ class SqliteLedger implements Ledger {
   }
 
   verify(): Promise<LedgerVerification> {
-    this.#verification ??= verifyInTurns(this.#parts.path, this.#closing.signal).finally(() => {
+    const { path, name } = this.#parts;
+    this.#journaled.moveIfPossible();
+    this.#verification ??= verifyInTurns(path, name, this.#closing.signal).finally(() => {
       this.#verification = null;
     });
     return this.#verification;
@@ -138,11 +159,13 @@ class SqliteLedger implements Ledger {
     const { db, lock, clock, logger, processId } = this.#parts;
     if (!db.open) return;
     await this.#commits.close();
+    const isAllMoved = await this.#journaled.close();
     this.#closing.abort();
     await Promise.allSettled([this.#retention, this.#verification, this.#checkpoints.close()]);
     if (!db.open) return;
     this.#reader?.close();
     try {
+      if (!isAllMoved) throw new Error('a part of it is in the journal, which the next start moves into the tables');
       db.prepare('UPDATE processes SET ended_at = ? WHERE id = ?').run(clock.now(), processId);
     } catch (error) {
       logger.warn({ err: error }, 'ledger closed without noting so');
@@ -151,12 +174,10 @@ class SqliteLedger implements Ledger {
     lock.release();
   }
 
-  #commit(entries: readonly LedgerEntry[]): Array<Error | null> {
-    const { onCommit, writer } = this.#parts;
+  #commit(entries: readonly LedgerEntry[]): ReadonlyArray<Error | null> {
     const start = performance.now();
-    const results = writer.commit(entries);
-    onCommit?.(performance.now() - start);
-    this.#checkpoints.committed();
+    const results = this.#journaled.commit(entries);
+    this.#parts.onCommit?.(performance.now() - start);
     return results;
   }
 }

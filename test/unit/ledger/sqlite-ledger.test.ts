@@ -11,6 +11,7 @@ import { openSqliteLedger } from '../../../src/ledger/sqlite/sqlite-ledger.js';
 import { intentOf, settlementOf } from '../../conformance/ledger-entries.js';
 import { silentLogger } from '../../conformance/silent-logger.js';
 import { FakeClock } from '../../support/fake-clock.js';
+import { until } from '../../support/until.js';
 
 describe('a SQLite ledger file', () => {
   let folder: string;
@@ -131,12 +132,31 @@ describe('a SQLite ledger file', () => {
     await open({ processId: 'one' }).close();
   });
 
-  it('that another process holds locked refuses intents, keeps settlements, and takes both when it is free', async () => {
+  it('that another process holds locked for a moment takes everything, and has it in its tables when it is free', async () => {
+    const ledger = open();
+    await ledger.write(intentOf('a'));
+    const other = new Database(path);
+    await until('what was written is moved', () => other.prepare('SELECT 1 FROM requests').get() !== undefined);
+    other.exec('BEGIN IMMEDIATE');
+    await Promise.all([ledger.write(settlementOf('a')), ledger.write(intentOf('b'))]);
+    expect(ledger.reader().getRequest('a')?.outcome).toBe('in_flight');
+    other.exec('COMMIT');
+    expect(ledger.isWritable()).toBe(true);
+    expect(ledger.reader().getRequest('a')).toMatchObject({ outcome: 'ok', costNanoUsd: 4_000n });
+    expect(ledger.reader().getRequest('b')?.outcome).toBe('in_flight');
+    other.close();
+    await ledger.close();
+  });
+
+  it('that another process holds locked for long refuses intents, keeps settlements, and takes both when it is free', async () => {
     const clock = new FakeClock();
     const ledger = open({ clock });
     await ledger.write(intentOf('a'));
     const other = new Database(path);
+    await until('what was written is moved', () => other.prepare('SELECT 1 FROM requests').get() !== undefined);
     other.exec('BEGIN IMMEDIATE');
+    await ledger.write(intentOf('c'));
+    await until('the lock has lasted too long', () => !ledger.isWritable());
     const results = await Promise.allSettled([ledger.write(settlementOf('a')), ledger.write(intentOf('b'))]);
     for (const result of results) expect(result).toMatchObject({ reason: { code: 'ledger_unavailable' } });
     expect(ledger.isWritable()).toBe(false);
@@ -148,6 +168,7 @@ describe('a SQLite ledger file', () => {
     expect(ledger.isWritable()).toBe(true);
     expect(ledger.reader().getRequest('a')).toMatchObject({ outcome: 'ok', costNanoUsd: 4_000n });
     expect(ledger.reader().getRequest('b')).toBeNull();
+    expect(ledger.reader().getRequest('c')?.outcome).toBe('in_flight');
     await ledger.write(intentOf('b'));
     await ledger.close();
   });

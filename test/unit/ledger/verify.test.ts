@@ -21,6 +21,7 @@ import {
 } from '../../conformance/ledger-entries.js';
 import { silentLogger } from '../../conformance/silent-logger.js';
 import { FakeClock } from '../../support/fake-clock.js';
+import { until } from '../../support/until.js';
 
 describe('verification of a ledger', () => {
   let folder: string;
@@ -129,14 +130,18 @@ describe('verification of a ledger', () => {
     await ledger.recordPrices([PRICE_1]);
     await ledger.write(intentOf('a'));
     const other = new Database(path);
+    await until('what was written is moved', () => other.prepare('SELECT 1 FROM requests').get() !== undefined);
     other.exec('BEGIN IMMEDIATE');
-    await Promise.allSettled([
+    await ledger.write(intentOf('c'));
+    await until('the lock has lasted too long', () => !ledger.isWritable());
+    const results = await Promise.allSettled([
       ledger.write({
         attemptSettlement: anAttemptEnd({ inferenceId: 'a', outcome: 'failed' }),
         attemptIntent: anAttempt({ inferenceId: 'a', attempt: 2 }),
       }),
       ledger.write(intentOf('b')),
     ]);
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     other.exec('COMMIT');
     other.close();
     await clock.advance(5_000);

@@ -1,0 +1,123 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { LedgerEntry } from '../../../../src/domain/ledger.js';
+import { RATE_CLASSES } from '../../../../src/domain/pricing.js';
+import { USAGE_CLASSES, type UsageCounts } from '../../../../src/domain/usage.js';
+import { decodeEntries, encodeEntry, joinEntries } from '../../../../src/ledger/journal/entry-text.js';
+import { isSound } from '../../../../src/ledger/journal/sound-entry.js';
+import { intentOf, settlementOf } from '../../../conformance/ledger-entries.js';
+
+const text = fc.string({ unit: 'binary', maxLength: 20 });
+const textOrNull = fc.option(text);
+const instant = fc.double({ min: 0, max: 1e13, noNaN: true }).map((value) => value + 0);
+const count = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+const countOrNull = fc.option(count);
+const amount = fc.option(fc.bigInt({ min: 0n, max: 1n << 80n }));
+const counts = fc
+  .tuple(...USAGE_CLASSES.map(() => countOrNull))
+  .map((figures) => Object.fromEntries(USAGE_CLASSES.map((name, at) => [name, figures[at]])) as unknown as UsageCounts);
+
+const request = fc.record({
+  inferenceId: text,
+  receivedAt: instant,
+  client: text,
+  tags: fc.dictionary(text, text, { noNullPrototype: true }),
+  endpoint: text,
+  task: text,
+  model: text,
+  region: textOrNull,
+  stream: fc.boolean(),
+  configGeneration: count,
+});
+const attemptIntent = fc.record({
+  inferenceId: text,
+  attempt: count,
+  sentAt: instant,
+  provider: text,
+  providerModel: text,
+  key: textOrNull,
+  region: textOrNull,
+  heldNanoUsd: amount,
+  priceId: textOrNull,
+  reservedTokens: countOrNull,
+});
+const attemptSettlement = fc.record({
+  inferenceId: text,
+  attempt: count,
+  endedAt: instant,
+  firstByteAt: fc.option(instant),
+  outcome: fc.constantFrom('ok' as const, 'failed' as const, 'cancelled' as const, 'interrupted' as const),
+  status: fc.option(fc.nat({ max: 599 })),
+  errorCode: textOrNull,
+  usage: fc.option(
+    fc.record({
+      counts,
+      source: fc.constantFrom('reported' as const, 'estimated' as const, 'lower-bound' as const),
+    }),
+  ),
+  costNanoUsd: amount,
+  unpricedReason: textOrNull,
+  priceId: textOrNull,
+  components: fc.array(
+    fc.record({ class: fc.constantFrom(...RATE_CLASSES), units: count, ratePerMillion: fc.bigInt({ min: 0n }) }),
+    { maxLength: 4 },
+  ),
+  providerCostUsd: textOrNull,
+});
+const requestSettlement = fc.record({
+  inferenceId: text,
+  endedAt: instant,
+  outcome: fc.constantFrom('ok' as const, 'failed' as const, 'refused' as const),
+  status: fc.nat({ max: 599 }),
+  errorCode: textOrNull,
+  // What JSON cannot tell apart from another value is not used here: -0 from 0, a member without a value from none.
+  decision: fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value))),
+});
+const entry: fc.Arbitrary<LedgerEntry> = fc.record(
+  { request, attemptIntent, attemptSettlement, requestSettlement },
+  { requiredKeys: [] },
+);
+
+describe('entries as text', () => {
+  const cycle: unknown[] = [];
+  cycle.push(cycle);
+
+  it('come back as they were', () => {
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 5 }), (entries) => {
+        const texts = entries.map((one) => encodeEntry(one) as string);
+        expect(decodeEntries(joinEntries(texts))).toEqual(entries);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('have sound values', () => {
+    fc.assert(fc.property(entry, (one) => isSound(one)));
+  });
+
+  it.each([
+    ['a cycle', cycle],
+    ['a bigint', [1n]],
+  ])('are none for a decision with %s', (_, decision) => {
+    expect(encodeEntry(settlementOf('a', { request: { decision } }))).toBeNull();
+  });
+
+  it.each([
+    ['a client that is no text', intentOf('a', { request: { client: null as unknown as string } })],
+    ['an instant that is none', intentOf('a', { request: { receivedAt: Number.NaN } })],
+    ['a provider that is no text', intentOf('a', { attempt: { provider: 7 as unknown as string } })],
+    ['an amount that is no integer', intentOf('a', { attempt: { heldNanoUsd: 1.5 as unknown as bigint } })],
+    ['tokens that are a fraction', intentOf('a', { attempt: { reservedTokens: 1.5 } })],
+    ['a status that is undefined', settlementOf('a', { attempt: { status: undefined as unknown as null } })],
+    ['a cost that is no bigint', settlementOf('a', { attempt: { costNanoUsd: 7 as unknown as bigint } })],
+    [
+      'a count that is missing',
+      settlementOf('a', { attempt: { usage: { counts: {} as unknown as UsageCounts, source: 'reported' } } }),
+    ],
+    ['an instant that no table holds', settlementOf('a', { request: { endedAt: 1e300 } })],
+    ['an end at no instant', settlementOf('a', { request: { endedAt: Number.POSITIVE_INFINITY } })],
+  ])('leave %s to the tables to judge', (_, one) => {
+    expect(isSound(one)).toBe(false);
+  });
+});
