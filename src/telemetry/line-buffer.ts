@@ -2,8 +2,8 @@ import { closeSink, type Sink } from './log-sink.js';
 
 /** Lines wait at most this long for company: one write of many is what keeps a line cheap. */
 const FLUSH_MS = 200;
-/** So many characters are company enough. */
-const FULL_AT = 12 * 1024;
+/** So many characters are company enough: each write wakes a thread, which costs what some hundred lines do. */
+const FULL_AT = 64 * 1024;
 
 /**
  * Collects lines and hands many of them to a sink as one piece. Each line costs an addition to a text: the sink itself
