@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  arePlainCounts,
   arrayItems,
   editMembers,
   JsonTextError,
@@ -77,6 +78,109 @@ describe('parseJsonBody', () => {
     expect(() => parseJsonBody(nested(129))).toThrow('nested deeper than 128 levels');
     expect(() => parseJsonBody('{"a":'.repeat(1_000_000))).toThrow(JsonTextError);
     expect(() => parseJsonBody(nested(9), { maxDepth: 8 })).toThrow(JsonTextError);
+  });
+});
+
+describe('restAfterFirst', () => {
+  /** Keys that come twice, that need escapes or that are escaped without need, numbers that would change if they were read. */
+  const hostileKey = fc.constantFrom(
+    'model',
+    'a',
+    'b',
+    'mod\\u0065l',
+    'x y',
+    '\\u0061',
+    '',
+    '__proto__',
+    '1',
+    'a"'.replace('"', '\\"'),
+  );
+  const hostileRaw = fc.constantFrom(
+    '1',
+    '-0',
+    '14150443913665712001',
+    '1.0',
+    '"\\"}"',
+    '[ 1 ]',
+    '{"model":2}',
+    'null',
+    '"\\u0061"',
+  );
+  const hostileText = fc
+    .tuple(fc.array(fc.tuple(hostileKey, hostileRaw), { maxLength: 5 }), fc.constantFrom('', '', '', ' ', '\n'))
+    .map(([members, space]) => `${space}{${members.map(([key, raw]) => `"${key}":${raw}`).join(`,${space}`)}}`);
+
+  it('is the text that writing the members again would give, or nothing', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          hostileText,
+          spacedObject.map(({ text }) => text),
+        ),
+        (text) => {
+          const body = parseJsonBody(text, { maxDepth: 1000 });
+          const [first] = body.members.keys();
+          const rest = body.restAfterFirst?.(first ?? 'model') ?? null;
+          if (rest === null) return;
+          const [[name, raw] = ['', ''], ...others] = body.members;
+          expect(rest).toBe(writeObject(others).slice(1));
+          expect(`{${JSON.stringify(name)}:${raw},${rest}`).toBe(text);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('is there for the most usual text, and not where another key is first', () => {
+    const body = parseJsonBody('{"model":"m","messages":[ {"a":1} ],"top_p":1.0}');
+    expect(body.restAfterFirst?.('model')).toBe('"messages":[ {"a":1} ],"top_p":1.0}');
+    expect(body.restAfterFirst?.('messages')).toBeNull();
+  });
+
+  it.each([
+    '{"model":"m"}',
+    '{}',
+    '{"model":"m", "a":1}',
+    '{"model": "m","a":1}',
+    '{"model":"m","a":1} ',
+    '{"model":"m","a":1,"model":"n"}',
+    '{"model":"m","a":1,"mod\\u0065l":"n"}',
+    '{"mod\\u0065l":"m","a":1}',
+    '{"model":"m","a":1,"a":2}',
+  ])('is not there for %s', (text) => {
+    expect(parseJsonBody(text).restAfterFirst?.('model')).toBeNull();
+  });
+});
+
+describe('arePlainCounts', () => {
+  it('never says so of a figure that is no count when it is read', () => {
+    const key = fc.constantFrom('n', 'm', '\\u006e', 'o');
+    const raw = fc.oneof(
+      fc.constantFrom(
+        'null',
+        '0',
+        '-1',
+        '1.0',
+        '1e3',
+        '"1"',
+        'true',
+        '{}',
+        '[1]',
+        '999999999999999',
+        '9007199254740993',
+      ),
+      fc.maxSafeNat().map(String),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.tuple(key, raw), { maxLength: 4 }), spaced, (members, space) => {
+        const text = `{${space}${members.map(([name, value]) => `"${name}":${space}${value}`).join(',')}${space}}`;
+        if (!arePlainCounts(text, ['n', 'm'])) return;
+        const value = JSON.parse(text) as Record<string, unknown>;
+        for (const name of ['n', 'm']) expect(value[name] == null || Number.isSafeInteger(value[name])).toBe(true);
+      }),
+      { numRuns: 1_000 },
+    );
+    expect(arePlainCounts('{"n":42,"m":null,"o":-1}', ['n', 'm'])).toBe(true);
   });
 });
 
