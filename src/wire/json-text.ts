@@ -12,8 +12,6 @@ const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const UNDERSCORE = 0x5f;
-/** A double holds every whole number of so many digits. */
-const MOST_DIGITS = 15;
 /** Of more members than this nobody looks whether two are the same. */
 const MOST_COMPARED = 32;
 
@@ -143,29 +141,6 @@ function hasTwins(text: string, offsets: Offsets): boolean {
 /** The text of each member's value. `text` must be the valid JSON of an object. */
 export function scanMembers(text: string): Map<string, string> {
   return membersAt(text, scanOffsets(text, Number.POSITIVE_INFINITY));
-}
-
-/**
- * True when the values of all members with one of these names are plain counts (at most 15 digits) or null, as they are
- * written. `text` must be the valid JSON of an object.
- */
-export function arePlainCounts(text: string, names: readonly string[]): boolean {
-  const offsets = scanOffsets(text, Number.POSITIVE_INFINITY);
-  for (let at = 0; at < offsets.length; at += PER_MEMBER) {
-    const isAsked = names.some((name) => isKey(text, offsets, at, name));
-    if (isAsked && !isPlainCount(text, offsets[at + 2] as number, offsets[at + 3] as number)) return false;
-  }
-  return true;
-}
-
-function isPlainCount(text: string, start: number, end: number): boolean {
-  if (text.startsWith('null', start)) return true;
-  if (end - start > MOST_DIGITS) return false;
-  for (let at = start; at < end; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code < 0x30 || code > 0x39) return false;
-  }
-  return true;
 }
 
 /** The text of each item. `text` must be the valid JSON of an array. */

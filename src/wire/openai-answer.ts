@@ -103,8 +103,7 @@ export function mentionsCost(usage: unknown): boolean {
 
 /** Tool-call arguments that are objects, as the JSON text of them, wherever `paths` lead. */
 export function withTextArguments(text: string, paths: ReadonlyArray<readonly string[]>): string {
-  // Looked for as such first, which is quicker than the pattern, and mostly all.
-  if (!text.includes('"arguments"') || !/"arguments"\s*:\s*\{/.test(text)) return text;
+  if (!/"arguments"\s*:\s*\{/.test(text)) return text;
   let result = text;
   for (const path of paths) {
     result = rewriteAt(result, path, (raw) => (raw.startsWith('{') ? JSON.stringify(raw) : undefined));

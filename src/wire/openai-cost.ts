@@ -1,9 +1,9 @@
 import type { AnswerBody } from '../domain/body.js';
 import { formatUsdShort, type NanoUsd } from '../domain/money.js';
 import type { SplitBody } from '../domain/provider.js';
-import type { Task } from '../domain/task.js';
+import type { JsonObject, Task } from '../domain/task.js';
 import { type Count, isCount, totalInput, totalOutput, type Usage } from '../domain/usage.js';
-import { arePlainCounts, editMembers, replaceMember, rewriteAt, scanMembers, writeObject } from './json-text.js';
+import { editMembers, replaceMember, rewriteAt, scanMembers, writeObject } from './json-text.js';
 
 /** What a request used and cost, to be written into its answer. */
 export interface Charge {
@@ -81,7 +81,8 @@ function usageText(raw: string | null, charge: Charge): string {
 /** The way of most answers: the provider reported whole figures and no cost, so that ours is only added. */
 function reportedText(raw: string, { usage, costNanoUsd }: Charge): string | null {
   if (usage?.source !== 'reported' || !raw.endsWith('}') || raw.includes('cost')) return null;
-  if (!arePlainCounts(raw, REPORTED_FIGURES)) return null;
+  const given = JSON.parse(raw) as JsonObject;
+  if (!REPORTED_FIGURES.every((name) => given[name] == null || isCount(given[name]))) return null;
   const end = raw.slice(0, -1).trimEnd();
   const comma = end.endsWith('{') ? '' : ',';
   const cost = costNanoUsd === null ? 'null' : formatUsdShort(costNanoUsd);

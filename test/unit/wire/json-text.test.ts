@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  arePlainCounts,
   arrayItems,
   editMembers,
   JsonTextError,
@@ -149,38 +148,6 @@ describe('restAfterFirst', () => {
     '{"model":"m","a":1,"a":2}',
   ])('is not there for %s', (text) => {
     expect(parseJsonBody(text).restAfterFirst?.('model')).toBeNull();
-  });
-});
-
-describe('arePlainCounts', () => {
-  it('never says so of a figure that is no count when it is read', () => {
-    const key = fc.constantFrom('n', 'm', '\\u006e', 'o');
-    const raw = fc.oneof(
-      fc.constantFrom(
-        'null',
-        '0',
-        '-1',
-        '1.0',
-        '1e3',
-        '"1"',
-        'true',
-        '{}',
-        '[1]',
-        '999999999999999',
-        '9007199254740993',
-      ),
-      fc.maxSafeNat().map(String),
-    );
-    fc.assert(
-      fc.property(fc.array(fc.tuple(key, raw), { maxLength: 4 }), spaced, (members, space) => {
-        const text = `{${space}${members.map(([name, value]) => `"${name}":${space}${value}`).join(',')}${space}}`;
-        if (!arePlainCounts(text, ['n', 'm'])) return;
-        const value = JSON.parse(text) as Record<string, unknown>;
-        for (const name of ['n', 'm']) expect(value[name] == null || Number.isSafeInteger(value[name])).toBe(true);
-      }),
-      { numRuns: 1_000 },
-    );
-    expect(arePlainCounts('{"n":42,"m":null,"o":-1}', ['n', 'm'])).toBe(true);
   });
 });
 
