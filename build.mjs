@@ -24,7 +24,6 @@ await build({
   platform: 'node',
   format: 'esm',
   target: 'node20',
-  keepNames: true,
   sourcemap: 'linked',
   logLevel: 'warning',
 });

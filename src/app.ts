@@ -18,6 +18,7 @@ import { Reloading } from './composition/reloading.js';
 import { Running } from './composition/running.js';
 import { BundledSandbox } from './composition/sandbox.js';
 import { makeServing, type Serving } from './composition/serving.js';
+import { keepRequestsYoung } from './composition/young-objects.js';
 import type { Config } from './config/config.js';
 import type { ConfigFile, ConfigReading } from './config/config-file.js';
 import { watchFiles } from './config/watch.js';
@@ -70,6 +71,7 @@ export interface RunningApp {
  */
 export async function startApp({ config, source, reading, env }: AppOptions): Promise<RunningApp> {
   const undo: Array<() => Promise<void> | void> = [];
+  keepRequestsYoung();
   try {
     const running = new Running(config);
     const current = () => running.config;

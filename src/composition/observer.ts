@@ -2,7 +2,7 @@ import type { AttemptReport, Observer } from '../domain/dispatch.js';
 import type { Logger } from '../domain/ports.js';
 import type { OpenLogger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { requestLine } from '../telemetry/request-line.js';
+import { QuotedNames, requestLine } from '../telemetry/request-line.js';
 
 export interface ObserverOptions {
   logger: Pick<Logger, 'warn'> & Pick<OpenLogger, 'line'>;
@@ -13,6 +13,8 @@ export interface ObserverOptions {
 
 /** Tells log and metrics of every end: one line a request, one a failed attempt. */
 export function createObserver({ logger, metrics, prompts }: ObserverOptions): Observer {
+  const names = new QuotedNames();
+  const nameText = (name: string | null) => names.of(name);
   return {
     attemptEnded(report) {
       const { provider, providerModel: model, outcome, status } = report;
@@ -42,7 +44,7 @@ export function createObserver({ logger, metrics, prompts }: ObserverOptions): O
       });
       if (report.attempts > 0)
         metrics.recordCost({ client, provider: provider ?? '', model, nanoUsd: report.costNanoUsd });
-      logger.line('info', (time) => requestLine(report, time));
+      logger.line('info', (time) => requestLine(report, time, nameText));
     },
   };
 }

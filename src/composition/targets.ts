@@ -1,6 +1,6 @@
 import type { ModelConfig, ProviderConfig } from '../config/config.js';
 import { UserError } from '../domain/errors.js';
-import type { KeyPool, ProviderKey } from '../domain/keys.js';
+import { type KeyPool, type ProviderKey, scopeOfKey } from '../domain/keys.js';
 import type { Clock, Random } from '../domain/ports.js';
 import type { Price } from '../domain/pricing.js';
 import type { ProviderAdapter } from '../domain/provider.js';
@@ -122,10 +122,14 @@ function idleAdapter(type: string): ProviderAdapter {
 function keysOf(config: ProviderConfig, adapter: ProviderAdapter): ProviderKey[] {
   if (config.disabledReason !== null) return [];
   if (config.keys.length === 0 && !adapter.needsKey) {
-    return [keylessKey(config.id, config.limits)];
+    return [scoped(keylessKey(config.id, config.limits))];
   }
-  const keys = config.keys.map((key) => ({ id: keyFingerprint(config.id, key.secret), ...key }));
+  const keys = config.keys.map((key) => scoped({ id: keyFingerprint(config.id, key.secret), ...key }));
   return [...new Map(keys.map((key) => [key.id, key])).values()];
+}
+
+function scoped(key: ProviderKey): ProviderKey {
+  return { ...key, scope: scopeOfKey(key) };
 }
 
 interface TargetBuild {

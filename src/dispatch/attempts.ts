@@ -18,6 +18,8 @@ import type { Reading } from './reading.js';
 import type { Record } from './record.js';
 import type { SecondChances } from './second-chances.js';
 
+const NO_KEYS: ReadonlySet<string> = new Set();
+
 /** What the attempts of a request share with its journey. */
 export interface AttemptsOptions {
   parts: DispatchParts;
@@ -34,7 +36,8 @@ export interface AttemptsOptions {
 /** The attempts of one request, target by target: what each costs, what its failure means, and what they have seen. */
 export class Attempts {
   readonly #shared: AttemptsOptions;
-  readonly #usedKeys = new Set<string>();
+  /** Keys of attempts that failed: used again only where no other is free. */
+  #usedKeys: Set<string> | null = null;
   readonly #failed: FailedAttempt[] = [];
   /** The largest window that the prompt was too long for. */
   #exceededWindow = 0;
@@ -81,23 +84,28 @@ export class Attempts {
    */
   async on(target: Target, untried: number, kept: number): Promise<RoutedAnswer | null> {
     const { retry } = this.#shared.parts.policy;
-    // One attempt is kept back for each target not yet tried.
-    const mayTry = () =>
-      !this.isSpent && this.#made < Math.max(retry.maxAttempts - untried - kept, this.#made === 0 ? 1 : 0);
     const prepared = this.#prepare(target);
     if (prepared === null) return null;
     let first = true;
-    for (let retries = 0; first || mayTry(); retries += 1) {
+    for (let retries = 0; first || this.#mayTry(untried + kept); retries += 1) {
       if (this.#made >= retry.maxAttempts) return null;
       first = false;
-      const lease = await this.#lease(target, untried);
+      const leased = this.#lease(target, untried);
+      const lease = leased instanceof Promise ? await leased : leased;
       if (lease === null) return null;
-      const { reading, call } = await this.#attempt(target, lease, prepared);
+      const call = this.#open(target, lease, prepared);
+      const reading = await this.#attempt(call);
       if (reading.kind !== 'failed') return this.#deliver(reading, call);
       const verdict = this.#failedAttempt(reading, call);
-      if (!(await this.#goOn(verdict, target, untried, retries, mayTry))) return null;
+      if (!(await this.#goOn(verdict, target, { untried, kept, retries }))) return null;
     }
     return null;
+  }
+
+  /** One attempt is kept back for each target not yet tried. */
+  #mayTry(keptBack: number): boolean {
+    const { maxAttempts } = this.#shared.parts.policy.retry;
+    return !this.isSpent && this.#made < Math.max(maxAttempts - keptBack, this.#made === 0 ? 1 : 0);
   }
 
   /** What is to be sent to the target; null when its adapter cannot do what is asked, and others may. */
@@ -117,10 +125,9 @@ export class Attempts {
   async #goOn(
     verdict: Verdict,
     target: Target,
-    untried: number,
-    retries: number,
-    mayTry: () => boolean,
+    { untried, kept, retries }: { untried: number; kept: number; retries: number },
   ): Promise<boolean> {
+    const mayTry = this.#mayTry(untried + kept);
     const last = (this.#failed.at(-1) as FailedAttempt).failure;
     // Its breaker opened: the next target comes before more of this one.
     if (untried > 0 && verdict.action !== 'reject' && this.#shared.parts.health.isOpen(target.id)) return false;
@@ -135,11 +142,11 @@ export class Attempts {
         return untried === 0 || this.#hasUnusedKey(target);
       case 'wait':
         if (untried > 0) this.#shared.chances.readyIn(target, verdict.afterMs);
-        if (untried > 0 || !mayTry() || this.#shared.waits.leftMs <= 0) return false;
+        if (untried > 0 || !mayTry || this.#shared.waits.leftMs <= 0) return false;
         await this.#shared.waits.wait(verdict.afterMs, this.#shared.request.life.signal);
         return true;
       case 'retry': {
-        if (!mayTry()) return false;
+        if (!mayTry) return false;
         const back = backoffMs(retries, this.#shared.parts.policy.retry, this.#shared.parts.random);
         const wait = Math.max(verdict.afterMs ?? 0, back);
         const hasOtherKey = this.#hasUnusedKey(target);
@@ -157,12 +164,20 @@ export class Attempts {
   }
 
   #hasUnusedKey(target: Target): boolean {
-    return target.keys.usable().some((key) => !this.#usedKeys.has(key.id));
+    return target.keys.usable().some((key) => this.#usedKeys?.has(key.id) !== true);
   }
 
-  /** A key with room; waits for one that cools down where nothing else is left. Null: try the next target. */
-  async #lease(target: Target, untried: number): Promise<Lease | null> {
-    const parts = this.#shared.parts;
+  /** A key with room; a promise of it only where it has to be waited for. Null: try the next target. */
+  #lease(target: Target, untried: number): Lease | null | Promise<Lease | null> {
+    if (target.keys.readyInMs() !== 0) return this.#waitAndLease(target, untried);
+    const lease = this.#leaseNow(target, untried);
+    if (lease instanceof Promise) return this.#passedOverOr(lease, target, untried);
+    // The keys that were ready are not any more.
+    return lease ?? this.#waitAndLease(target, untried);
+  }
+
+  /** The same where every key cools down, and is waited for if nothing else is left. */
+  async #waitAndLease(target: Target, untried: number): Promise<Lease | null> {
     for (;;) {
       const readyInMs = target.keys.readyInMs();
       if (readyInMs === null) return null;
@@ -178,39 +193,49 @@ export class Attempts {
         await this.#shared.waits.wait(readyInMs, this.#shared.request.life.signal);
         continue;
       }
-      try {
-        const lease = await leaseKey({
-          target,
-          used: this.#usedKeys,
-          limiter: parts.limiter,
-          tokensFor: (scopes) => this.#shared.expectation.tokensFor(target, scopes),
-          client: this.#shared.request.client.id,
-          maxWaitMs: untried > 0 ? 0 : parts.policy.queueMaxWaitMs,
-          life: this.#shared.request.life,
-        });
-        if (lease !== null) return lease;
-      } catch (error) {
-        if (!(error instanceof LimitWaitError)) throw error;
-        if (untried > 0 || this.#made > 0) {
-          this.#shared.record.passedOver(target, error.message);
-          return null;
-        }
-        throw error;
-      }
+      const lease = this.#leaseNow(target, untried);
+      if (lease instanceof Promise) return this.#passedOverOr(lease, target, untried);
+      if (lease !== null) return lease;
     }
   }
 
-  async #attempt(target: Target, lease: Lease, prepared: Prepared): Promise<{ reading: Reading; call: Call }> {
-    const { limiter } = this.#shared.parts;
-    const call = this.#open(target, lease, prepared);
+  #leaseNow(target: Target, untried: number): Lease | null | Promise<Lease> {
+    const { limiter, policy } = this.#shared.parts;
+    return leaseKey({
+      target,
+      used: this.#usedKeys ?? NO_KEYS,
+      limiter,
+      tokensFor: (scopes) => this.#shared.expectation.tokensFor(target, scopes),
+      client: this.#shared.request.client.id,
+      maxWaitMs: untried > 0 ? 0 : policy.queueMaxWaitMs,
+      life: this.#shared.request.life,
+    });
+  }
+
+  /** A target without room is passed over where there is another, or was. */
+  async #passedOverOr(lease: Promise<Lease>, target: Target, untried: number): Promise<Lease | null> {
+    try {
+      return await lease;
+    } catch (error) {
+      if (!(error instanceof LimitWaitError) || (untried === 0 && this.#made === 0)) throw error;
+      this.#shared.record.passedOver(target, error.message);
+      return null;
+    }
+  }
+
+  async #attempt(call: Call): Promise<Reading> {
+    const { record, expectation, parts } = this.#shared;
+    const { plan } = call;
+    const { target, key } = plan;
     let isIntended = false;
     try {
-      await this.#shared.record.intend(call.plan, this.#shared.expectation.heldFor(target));
+      await record.intend(plan, expectation.heldFor(target));
+      record.intended(plan);
       isIntended = true;
-      const { reading, stated } = await makeAttempt(call.plan, this.#shared.parts);
+      const { reading, stated } = await makeAttempt(plan, parts);
       // Of a brought key nothing is kept, its limits neither.
-      if (target.isBrought !== true) for (const limit of stated) limiter.observe(keyScope(lease.key), limit);
-      return { reading, call };
+      if (target.isBrought !== true) for (const limit of stated) parts.limiter.observe(keyScope(key), limit);
+      return reading;
     } catch (error) {
       this.#shared.parts.health.abandonProbe(target.id);
       if (isIntended) call.settle({ kind: 'abandoned', ...abandonmentOf(error) }, null);
@@ -227,7 +252,6 @@ export class Attempts {
       const isOurs = target.isBrought !== true && budgets.has(id);
       const hold = isOurs ? budgets.hold(id, this.#shared.expectation.heldFor(target) ?? 0n) : null;
       this.#made += 1;
-      this.#usedKeys.add(lease.key.id);
       this.#origin = { provider: target.providerId, model: target.model, attempts: this.#made, limits: [] };
       const plan: AttemptPlan = {
         request: this.#shared.request,
@@ -259,6 +283,8 @@ export class Attempts {
   #failedAttempt(result: Extract<Reading, { kind: 'failed' }>, call: Call): Verdict {
     const { failure } = result;
     const { target, key } = call.plan;
+    this.#usedKeys ??= new Set();
+    this.#usedKeys.add(key.id);
     const verdict = target.adapter.classify?.(failure) ?? defaultVerdict(failure);
     target.keys.report(key.id, verdict, failure.message);
     const now = this.#shared.parts.clock.now();
@@ -274,10 +300,11 @@ export class Attempts {
     const { health, limiter } = this.#shared.parts;
     target.keys.report(key.id, 'ok');
     health.record(target.id, { ok: true, firstByteMs: result.firstByteAt - sentAt });
-    const origin = () => {
+    const origin = (): AnswerOrigin => {
       const own = limiter.snapshot(this.#shared.request.client.limits);
       const isOwn = own.length > 0 || target.isBrought === true;
-      return { ...this.#origin, limits: isOwn ? own : limiter.snapshot(keyScope(key)) };
+      const { provider, model, attempts } = this.#origin;
+      return { provider, model, attempts, limits: isOwn ? own : limiter.snapshot(keyScope(key)) };
     };
     const delivery: Delivery = {
       call,

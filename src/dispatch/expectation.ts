@@ -33,9 +33,14 @@ export class Expectation {
   readonly #budgets: Budgets;
   readonly #limiter: Limiter;
   readonly #hasBudget: boolean;
+  /** True where the answer is text that a bound of output tokens can cut. */
+  readonly #writes: boolean;
   #counted: CountedInput | null = null;
-  readonly #precise = new Map<string, number>();
-  readonly #affordable = new Map<string, number>();
+  /** By target; most requests need neither. */
+  #precise: Map<string, number> | null = null;
+  #affordable: Map<string, number> | null = null;
+  /** The worst case that was last worked out: it is asked for more than once. */
+  #held: { target: Target; input: number; output: number | null; nanoUsd: NanoUsd | null } | null = null;
 
   constructor(
     request: RoutedRequest,
@@ -50,6 +55,7 @@ export class Expectation {
       this.#counted ??= countedInput(request.ask);
       return this.#counted;
     };
+    this.#writes = writesText(request.ask.task);
     this.outputBound = outputBound(request.ask);
     this.roughInput = meter.roughInput(this.input());
   }
@@ -59,7 +65,7 @@ export class Expectation {
    * requests, since usage corrects it soon; exactly counted where the limit is near.
    */
   tokensFor(target: Target, scopes: readonly LimitScope[]): number {
-    const limited = scopes.filter(limitsTokens);
+    const limited = scopes.every(limitsTokens) ? scopes : scopes.filter(limitsTokens);
     const output = Math.min(this.#outputOf(target), this.#mostGuessed(target, limited));
     if (limited.length === 0) return this.roughInput + output;
     const worstCase = this.roughInput * MOST_TOKENS_PER_ROUGH + output;
@@ -72,12 +78,19 @@ export class Expectation {
    */
   heldFor(target: Target): NanoUsd | null {
     if (target.isBrought === true) return 0n;
-    const input = this.#hasBudget ? this.#preciseInput(target) : (this.#precise.get(target.id) ?? this.roughInput);
+    const input = this.#hasBudget ? this.#preciseInput(target) : (this.countedFor(target) ?? this.roughInput);
     const { ask } = this.#request;
     if (!isTokenTask(ask.task)) {
       return worstCaseInUnits(ask, { input, output: this.#writes ? this.#outputOf(target) : 0 }, target.price);
     }
-    return this.#costOf(target, input, this.#writes ? this.#outputOf(target) : null);
+    const output = this.#writes ? this.#outputOf(target) : null;
+    const known = this.#held;
+    if (known !== null && known.target === target && known.input === input && known.output === output) {
+      return known.nanoUsd;
+    }
+    const nanoUsd = this.#costOf(target, input, output);
+    this.#held = { target, input, output, nanoUsd };
+    return nanoUsd;
   }
 
   /**
@@ -95,11 +108,7 @@ export class Expectation {
 
   /** The input as it was counted; null where its length was enough. */
   countedFor(target: Target): number | null {
-    return this.#precise.get(target.id) ?? null;
-  }
-
-  get #writes(): boolean {
-    return writesText(this.#request.ask.task);
+    return this.#precise?.get(target.id) ?? null;
   }
 
   #costOf(target: Target, input: number, output: number | null): NanoUsd | null {
@@ -108,10 +117,17 @@ export class Expectation {
 
   #outputOf(target: Target): number {
     if (!this.#writes) return 0;
-    const bound = mostOutput(this.#request.ask, target.upstream.maxOutputTokens);
+    const bound = this.#boundAt(target);
     if (bound !== null) return bound;
     const isKept = this.#hasBudget && target.isBrought !== true;
     return isKept ? this.#affordableOutput(target) : this.#usualOutput(target);
+  }
+
+  /** The most output tokens of the request at this target; null where neither of them bounds it. */
+  #boundAt({ upstream }: Target): number | null {
+    return upstream.maxOutputTokens === null
+      ? this.outputBound
+      : mostOutput(this.#request.ask, upstream.maxOutputTokens);
   }
 
   /** What the target's model writes on average, as far as that is known. */
@@ -121,8 +137,7 @@ export class Expectation {
 
   /** A guess may not make a request too large for a limit: only its input and a bound of its own can. */
   #mostGuessed(target: Target, limited: readonly LimitScope[]): number {
-    const isGuess = mostOutput(this.#request.ask, target.upstream.maxOutputTokens) === null;
-    if (!isGuess) return Number.POSITIVE_INFINITY;
+    if (this.#boundAt(target) !== null) return Number.POSITIVE_INFINITY;
     const capacities = limited.flatMap(({ settings }) => [settings.tokensPerMin, settings.sessionTokens]);
     const most = Math.min(...capacities.filter((limit): limit is number => limit != null));
     return Math.max(0, most - this.#preciseOrRough(target, most));
@@ -140,6 +155,7 @@ export class Expectation {
 
   /** Decided once a request, so that what is held, asked for and written down is one figure. */
   #affordableOutput(target: Target): number {
+    this.#affordable ??= new Map();
     let tokens = this.#affordable.get(target.id);
     if (tokens === undefined) {
       tokens = this.#mostWithin(target, this.#budgets.left(this.#request.client.id) ?? 0n);
@@ -164,6 +180,7 @@ export class Expectation {
   }
 
   #preciseInput(target: Target): number {
+    this.#precise ??= new Map();
     let tokens = this.#precise.get(target.id);
     if (tokens === undefined) {
       tokens = this.#meter.countInput(this.input(), this.#subjectOf(target));

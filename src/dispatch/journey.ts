@@ -1,5 +1,6 @@
 import type { RoutedAnswer, RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
+import type { Reservation } from '../domain/limit.js';
 import type { Candidate, Plan, Target } from '../domain/route.js';
 import { Attempts } from './attempts.js';
 import { backoffMs, WaitBudget } from './backoff.js';
@@ -52,7 +53,8 @@ export class Journey {
   async run(): Promise<RoutedAnswer> {
     try {
       const plan = this.#plan();
-      await this.#admit(plan);
+      const admitted = this.#admit(plan);
+      this.#clientTokens.take(admitted instanceof Promise ? await admitted : admitted);
       return await this.#tryInOrder(plan);
     } catch (error) {
       this.#land();
@@ -86,9 +88,10 @@ export class Journey {
     });
   }
 
-  /** The client's own limits: taken once for the request, however many attempts it needs. */
-  async #admit(plan: Plan): Promise<void> {
+  /** The client's own limits: taken once for the request, however many attempts it needs. A promise where it has to wait. */
+  #admit(plan: Plan): Reservation | Promise<Reservation> {
     const { life } = this.#request;
+    const { limiter } = this.#parts;
     const scopes = [this.#request.client.limits];
     const first = (plan.candidates[0] as Candidate).target;
     const ask = {
@@ -99,9 +102,7 @@ export class Journey {
       maxWaitMs: this.#parts.policy.queueMaxWaitMs,
     };
     this.#deadline = new TotalDeadline(life, first.timeouts.totalMs);
-    this.#clientTokens.take(
-      this.#parts.limiter.tryReserve(ask) ?? (await this.#parts.limiter.reserve({ ...ask, signal: life.signal })),
-    );
+    return limiter.tryReserve(ask) ?? limiter.reserve({ ...ask, signal: life.signal });
   }
 
   async #tryInOrder(plan: Plan): Promise<RoutedAnswer> {
@@ -114,7 +115,9 @@ export class Journey {
       }
       const untried = candidates.length - index - 1;
       this.#chances.tried(target);
-      const answer = await this.#tryProbed(target, untried, plan.lastResorts.length);
+      const before = this.#attempts.made;
+      const answer = await this.#attempts.on(target, untried, plan.lastResorts.length);
+      this.#endProbe(target, before);
       if (answer !== null) return answer;
       if (this.#attempts.made >= this.#parts.policy.retry.maxAttempts || this.#attempts.isSpent) break;
       candidates = this.#withoutTooSmall(candidates, index);
@@ -150,7 +153,9 @@ export class Journey {
       for (const target of targets) {
         if (this.#attempts.made >= policy.retry.maxAttempts) return null;
         if (this.#attempts.isTooSmall(target) || !health.tryProbe(target.id, true)) continue;
-        const answer = await this.#tryProbed(target, Number.POSITIVE_INFINITY, 0);
+        const before = this.#attempts.made;
+        const answer = await this.#attempts.on(target, Number.POSITIVE_INFINITY, 0);
+        this.#endProbe(target, before);
         if (answer !== null) return answer;
       }
       const isLast = round + 1 === PROBE_ROUNDS || this.#attempts.made >= policy.retry.maxAttempts;
@@ -161,11 +166,8 @@ export class Journey {
   }
 
   /** A probe of which nothing came is the next one's. */
-  async #tryProbed(target: Target, untried: number, kept: number): Promise<RoutedAnswer | null> {
-    const before = this.#attempts.made;
-    const answer = await this.#attempts.on(target, untried, kept);
-    if (this.#attempts.made === before) this.#parts.health.abandonProbe(target.id);
-    return answer;
+  #endProbe(target: Target, madeBefore: number): void {
+    if (this.#attempts.made === madeBefore) this.#parts.health.abandonProbe(target.id);
   }
 
   #land(): void {

@@ -1,4 +1,4 @@
-import type { ProviderKey } from '../domain/keys.js';
+import { type ProviderKey, scopeOfKey } from '../domain/keys.js';
 import type { Lifeline } from '../domain/lifeline.js';
 import type { LimitAsk, Limiter, LimitOption, LimitScope, Reservation } from '../domain/limit.js';
 import type { Target } from '../domain/route.js';
@@ -21,29 +21,40 @@ export interface LeaseAsk {
 }
 
 /**
- * The first usable key with room, in the pool's order; waits in the target's line where none has any. Null when every
- * key cools down or is disabled.
+ * The first usable key with room, in the pool's order; waits in the target's line where none has any, and is a promise
+ * only then. Null when every key cools down or is disabled.
  * @throws LimitWaitError when the wait would be too long
  */
-export async function leaseKey(ask: LeaseAsk): Promise<Lease | null> {
+export function leaseKey(ask: LeaseAsk): Lease | null | Promise<Lease> {
   const turn = ask.target.keys.turn(ask.used);
   if (turn === null) return null;
   // Of thousands of keys most calls need to know one.
-  const reserved = ask.limiter.tryReserve(limitAsk(ask, [turn.first]));
+  const first = optionOf(ask.target, turn.first);
+  const reserved = ask.limiter.tryReserve(limitAsk(ask, [first], first.scopes));
   if (reserved !== null) return { key: turn.first, reservation: reserved };
-  const keys = [turn.first, ...turn.others()];
-  const all = limitAsk(ask, keys);
-  const reservation = ask.limiter.tryReserve(all) ?? (await ask.limiter.reserve({ ...all, signal: ask.life.signal }));
-  return { key: keys.find((key) => key.id === reservation.option) ?? turn.first, reservation };
+  return leaseAny(ask, [turn.first, ...turn.others()]);
 }
 
-function limitAsk(ask: LeaseAsk, keys: readonly ProviderKey[]): LimitAsk {
-  const options: LimitOption[] = keys.map((key) => ({ option: key.id, scopes: scopesOf(ask.target, key) }));
+/** The first of these with room, or the first that gets some. */
+async function leaseAny(ask: LeaseAsk, keys: readonly ProviderKey[]): Promise<Lease> {
+  const options = keys.map((key) => optionOf(ask.target, key));
+  const scopes = options.flatMap((option) => option.scopes);
+  const all = limitAsk(ask, options, scopes);
+  const reservation = ask.limiter.tryReserve(all) ?? (await ask.limiter.reserve({ ...all, signal: ask.life.signal }));
+  const key = keys.find(({ id }) => id === reservation.option) ?? (keys[0] as ProviderKey);
+  return { key, reservation };
+}
+
+function optionOf(target: Target, key: ProviderKey): LimitOption {
+  return { option: key.id, scopes: scopesOf(target, key) };
+}
+
+function limitAsk(ask: LeaseAsk, options: readonly LimitOption[], scopes: readonly LimitScope[]): LimitAsk {
   return {
     queue: `provider:${ask.target.providerId}`,
     client: ask.client,
     options,
-    tokens: ask.tokensFor(options.flatMap((option) => option.scopes)),
+    tokens: ask.tokensFor(scopes),
     maxWaitMs: ask.maxWaitMs,
   };
 }
@@ -56,5 +67,5 @@ export function scopesOf(target: Target, key: ProviderKey): LimitScope[] {
 
 /** The limits of one provider key. */
 export function keyScope(key: ProviderKey): LimitScope {
-  return { id: `key:${key.id}`, settings: key.limits };
+  return key.scope ?? scopeOfKey(key);
 }

@@ -54,7 +54,9 @@ export async function readAnswer(
       if (fault !== null) return failed(withHint(fault, target), stream.reader?.usage() ?? null, firstByteAt);
       return { kind: 'stream', ...opened, headers: passedHeaders(response, secrets), firstByteAt };
     }
-    return await readWhole(plan, response, firstByteAt, secrets, step);
+    const parts = await response.readAll(MAX_ANSWER_BYTES);
+    const read = readWhole({ plan, response, parts, firstByteAt, secrets, step });
+    return read instanceof Promise ? await read : read;
   } catch (error) {
     if (error instanceof UpstreamBrokenError) {
       // Broken after the headers and before any content: the answer is not what was asked.
@@ -105,15 +107,19 @@ class WholeAnswer implements UpstreamAnswer {
   }
 }
 
-async function readWhole(
-  plan: AttemptPlan,
-  response: UpstreamResponse,
-  firstByteAt: number,
-  secrets: readonly string[],
-  step?: NextStep,
-): Promise<Step> {
+interface WholeReading {
+  plan: AttemptPlan;
+  response: UpstreamResponse;
+  parts: readonly Buffer[];
+  firstByteAt: number;
+  secrets: readonly string[];
+  step: NextStep | undefined;
+}
+
+/** A promise only where a whole answer is read as a stream's events. */
+function readWhole({ plan, response, parts, firstByteAt, secrets, step }: WholeReading): Step | Promise<Step> {
   const { target, request } = plan;
-  const whole = await readAll(response, MAX_ANSWER_BYTES);
+  const whole = new WholeAnswer(response, parts);
   const outcome = plan.prepared.helper.getResponse(whole, request.ask, plan.upstream);
   if (outcome.ok === 'later') return { kind: 'later', next: outcome.next };
   if (!outcome.ok) {
@@ -132,11 +138,12 @@ async function readWhole(
     return failed(failureFromFault(fault, secrets), answer.usage, firstByteAt);
   }
   const stream = new OpenStream({ response, reader, secrets, events: answer.events });
-  const fault = await stream.untilContent();
-  reader.readAfterwards?.(whole);
-  return fault === null
-    ? { kind: 'stream', stream, headers, firstByteAt }
-    : failed(withHint(fault, target), answer.usage, firstByteAt);
+  return stream.untilContent().then((fault): Reading => {
+    reader.readAfterwards?.(whole);
+    return fault === null
+      ? { kind: 'stream', stream, headers, firstByteAt }
+      : failed(withHint(fault, target), answer.usage, firstByteAt);
+  });
 }
 
 /** A stream that opens and then says nothing is as late as one that never opens. */

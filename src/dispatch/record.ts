@@ -1,7 +1,7 @@
 import type { CacheHit } from '../domain/cache-hit.js';
 import type { RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
-import type { AttemptSettlement, RequestIntent, RequestSettlement } from '../domain/ledger.js';
+import type { AttemptSettlement, LedgerEntry, RequestIntent, RequestSettlement } from '../domain/ledger.js';
 import type { NanoUsd } from '../domain/money.js';
 import type { Plan, Target } from '../domain/route.js';
 import type { AttemptPlan } from './attempt-plan.js';
@@ -46,7 +46,7 @@ export class Record {
         score,
         reason,
       })),
-      excluded: [...plan.excluded],
+      excluded: plan.excluded.length === 0 ? [] : [...plan.excluded],
     };
   }
 
@@ -75,14 +75,12 @@ export class Record {
   }
 
   /**
-   * Resolves once the attempt's row is durable: only then may the call be made.
+   * Resolves once the attempt's row is durable: only then may the call be made, and `intended` has to be told.
    * @throws WaybillError ledger_unavailable
    */
-  async intend(plan: AttemptPlan, heldNanoUsd: NanoUsd | null): Promise<void> {
+  intend(plan: AttemptPlan, heldNanoUsd: NanoUsd | null): Promise<void> {
     const { target } = plan;
-    await this.#parts.ledger.write({
-      ...(this.#intended === 0 ? { request: this.#requestIntent() } : {}),
-      ...this.#takePending(),
+    return this.#write({
       attemptIntent: {
         inferenceId: this.#request.inferenceId,
         attempt: plan.attempt,
@@ -96,6 +94,10 @@ export class Record {
         reservedTokens: plan.reservation.tokens,
       },
     });
+  }
+
+  /** The attempt's row is durable, and the call is made. */
+  intended(plan: AttemptPlan): void {
     this.#intended = plan.attempt;
     this.#lastPlan = plan;
     this.#lastSentAt = plan.sentAt;
@@ -131,15 +133,12 @@ export class Record {
    * Resolves once the request's end is durable: only then may the client see the end of its answer.
    * @throws WaybillError ledger_unavailable
    */
-  async end(end: RequestEnd): Promise<void> {
-    if (this.#ended) return;
+  end(end: RequestEnd): Promise<void> {
+    if (this.#ended) return Promise.resolve();
     this.#ended = true;
-    const { clock, ledger } = this.#parts;
-    const endedAt = clock.now();
+    const endedAt = this.#parts.clock.now();
     this.#report(end, endedAt);
-    await ledger.write({
-      ...(this.#intended === 0 ? { request: this.#requestIntent() } : {}),
-      ...this.#takePending(),
+    return this.#write({
       requestSettlement: {
         inferenceId: this.#request.inferenceId,
         endedAt,
@@ -162,11 +161,12 @@ export class Record {
     }
   }
 
-  #takePending(): { attemptSettlement?: AttemptSettlement } {
-    if (this.#pending === null) return {};
-    const attemptSettlement = this.#pending;
+  /** With what stands before it: the request's row, or the end of the attempt before. */
+  #write(entry: LedgerEntry): Promise<void> {
+    if (this.#intended === 0) entry.request = this.#requestIntent();
+    if (this.#pending !== null) entry.attemptSettlement = this.#pending;
     this.#pending = null;
-    return { attemptSettlement };
+    return this.#parts.ledger.write(entry);
   }
 
   #requestIntent(): RequestIntent {

@@ -1,5 +1,5 @@
 import type { Verdict } from './failure.js';
-import type { LimitSettings } from './limit.js';
+import type { LimitScope, LimitSettings } from './limit.js';
 import type { Price } from './pricing.js';
 import type { Secret } from './secret.js';
 
@@ -10,6 +10,13 @@ export interface ProviderKey {
   secret: Secret;
   weight: number;
   limits: LimitSettings;
+  /** Its limits under their id, where whoever built it has made them: calls would each make them anew. */
+  scope?: LimitScope;
+}
+
+/** What a call with the key counts against. */
+export function scopeOfKey({ id, limits }: Pick<ProviderKey, 'id' | 'limits'>): LimitScope {
+  return { id: `key:${id}`, settings: limits };
 }
 
 export interface KeyState {

@@ -80,6 +80,11 @@ export interface JsonBody {
   text: string;
   value: JsonObject;
   members: ReadonlyMap<string, string>;
+  /**
+   * The text from the second key on, where the first is `name` and the text is just what writing `members` again would
+   * give: no spaces between them, no key twice, none that could be written in another way. Null for any other.
+   */
+  restAfterFirst?(name: string): string | null;
 }
 
 /** One request for a task, in the client's shape (OpenAI's). */

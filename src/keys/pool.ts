@@ -44,11 +44,13 @@ class RotatingKeyPool implements KeyPool {
   }
 
   turn(used: ReadonlySet<string>): KeyTurn | null {
-    const now = this.#options.clock.now();
-    const [only] = this.#keys;
-    if (only !== undefined && this.#keys.length === 1) return this.#isReady(only.key.id, now) ? alone(only.key) : null;
     // The way of most calls: nothing is known against any key, and none was used by this request.
-    if (used.size === 0 && this.#memory.size === 0) return turnOf(this.#keys, []);
+    const areAllReady = this.#memory.size === 0;
+    const [only] = this.#keys;
+    if (areAllReady && only !== undefined && this.#keys.length === 1) return alone(only.key);
+    if (areAllReady && used.size === 0) return turnOf(this.#keys, []);
+    const now = this.#options.clock.now();
+    if (only !== undefined && this.#keys.length === 1) return this.#isReady(only.key.id, now) ? alone(only.key) : null;
     const fresh: RotatingKey[] = [];
     const again: ProviderKey[] = [];
     for (const entry of this.#keys) {
@@ -91,6 +93,7 @@ class RotatingKeyPool implements KeyPool {
   }
 
   readyInMs(): number | null {
+    if (this.#memory.size === 0) return this.#keys.length === 0 ? null : 0;
     const now = this.#options.clock.now();
     let soonest: number | null = null;
     for (const { key } of this.#keys) {
@@ -127,7 +130,11 @@ class RotatingKeyPool implements KeyPool {
 }
 
 function alone(key: ProviderKey): KeyTurn {
-  return { first: key, others: () => [] };
+  return { first: key, others: noOthers };
+}
+
+function noOthers(): readonly ProviderKey[] {
+  return [];
 }
 
 /** `again`: keys that come after all others, in the order of the file. */

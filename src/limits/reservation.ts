@@ -61,8 +61,8 @@ export class HeldReservation implements Reservation {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    const now = this.#home.now();
-    for (const scope of this.#taken.scopes) this.#home.states.get(scope.id, now).release();
+    // What is running is never forgotten, so that it is there.
+    for (const scope of this.#taken.scopes) this.#home.states.running(scope.id)?.release();
     this.#home.changed();
   }
 

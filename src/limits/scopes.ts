@@ -26,6 +26,15 @@ const WINDOW_KINDS: readonly WindowKind[] = [
   },
 ];
 
+/** A limit that settings set, with what it means. */
+interface SetLimit {
+  /** Position in `WINDOW_KINDS`. */
+  nth: number;
+  kind: 'requests' | 'tokens';
+  limit: number;
+  windowMs: number;
+}
+
 /** What the provider last said is left, less what was taken since. */
 interface Stated {
   remaining: number;
@@ -58,16 +67,16 @@ export class ScopeState {
   claimedInPass = -1;
   #running = 0;
   #windows: Array<RollingWindow | null> = WINDOW_KINDS.map(() => null);
+  /** Settings are the same from call to call, but for a reload: their limits are listed once. */
+  #settings: LimitSettings | null = null;
+  #set: readonly SetLimit[] = [];
   #stated: Record<'requests' | 'tokens', Stated | null> = { requests: null, tokens: null };
 
   hasRoom(settings: LimitSettings, tokens: number, now: number): boolean {
     if (settings.concurrency != null && this.#running >= settings.concurrency) return false;
-    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
-      const kind = WINDOW_KINDS[nth] as WindowKind;
-      const limit = kind.limit(settings);
-      if (limit == null) continue;
-      const used = this.#windowAt(nth, settings)?.used(now) ?? 0;
-      if (used + weightOf(kind, tokens) > limit) return false;
+    for (const set of this.#setBy(settings)) {
+      const used = this.#windowOf(set)?.used(now) ?? 0;
+      if (used + weightOf(set, tokens) > set.limit) return false;
     }
     return this.#statedRoomAt('requests', 1, now) <= now && this.#statedRoomAt('tokens', tokens, now) <= now;
   }
@@ -75,11 +84,8 @@ export class ScopeState {
   /** The first instant at which time alone gives room; `now` when only a running call stands in the way. */
   roomAt(settings: LimitSettings, tokens: number, now: number): number {
     let instant = Math.max(this.#statedRoomAt('requests', 1, now), this.#statedRoomAt('tokens', tokens, now));
-    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
-      const kind = WINDOW_KINDS[nth] as WindowKind;
-      const limit = kind.limit(settings);
-      if (limit == null) continue;
-      instant = Math.max(instant, this.#windowAt(nth, settings)?.fallsTo(limit - weightOf(kind, tokens), now) ?? now);
+    for (const set of this.#setBy(settings)) {
+      instant = Math.max(instant, this.#windowOf(set)?.fallsTo(set.limit - weightOf(set, tokens), now) ?? now);
     }
     return instant;
   }
@@ -109,11 +115,7 @@ export class ScopeState {
 
   /** What was taken at `at` counts from `now`: a provider that said in between what is left did not know of it. */
   move(settings: LimitSettings, tokens: number, at: number, now: number): void {
-    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
-      const kind = WINDOW_KINDS[nth] as WindowKind;
-      const window = kind.limit(settings) == null ? null : this.#windowAt(nth, settings);
-      window?.move(at, now, weightOf(kind, tokens));
-    }
+    for (const set of this.#setBy(settings)) this.#windowOf(set)?.move(at, now, weightOf(set, tokens));
     for (const kind of ['requests', 'tokens'] as const) {
       const stated = this.#standing(kind, now);
       if (stated !== null && at < stated.at) stated.remaining -= kind === 'requests' ? 1 : tokens;
@@ -131,21 +133,20 @@ export class ScopeState {
 
   snapshot(settings: LimitSettings, now: number): LimitSnapshot[] {
     const rows: LimitSnapshot[] = [];
-    WINDOW_KINDS.forEach((kind, nth) => {
-      const limit = kind.limit(settings);
-      if (limit == null) return;
-      const window = this.#windowAt(nth, settings);
+    for (const set of this.#setBy(settings)) {
+      const { kind, windowMs, limit } = set;
+      const window = this.#windowOf(set);
       const own = limit - (window?.used(now) ?? 0);
-      const stated = kind.windowMs(settings) === MINUTE_MS ? this.#standing(kind.kind, now) : null;
+      const stated = windowMs === MINUTE_MS ? this.#standing(kind, now) : null;
       const isStated = stated !== null && stated.remaining < own;
       rows.push({
-        kind: kind.kind,
-        windowMs: kind.windowMs(settings),
+        kind,
+        windowMs,
         limit,
         remaining: Math.max(0, isStated ? stated.remaining : own),
         resetMs: Math.max((window?.emptyAt(now) ?? now) - now, isStated ? stated.until - now : 0),
       });
-    });
+    }
     if (settings.concurrency != null) {
       const remaining = Math.max(0, settings.concurrency - this.#running);
       rows.push({ kind: 'concurrency', windowMs: null, limit: settings.concurrency, remaining, resetMs: 0 });
@@ -162,36 +163,42 @@ export class ScopeState {
   }
 
   #count(settings: LimitSettings, requests: number, tokens: number, at: number): void {
-    for (let nth = 0; nth < WINDOW_KINDS.length; nth += 1) {
-      const kind = WINDOW_KINDS[nth] as WindowKind;
-      if (kind.limit(settings) == null) continue;
-      let window = this.#windowAt(nth, settings);
+    for (const set of this.#setBy(settings)) {
+      let window = this.#windowOf(set);
       if (window === null) {
-        window = new RollingWindow(kind.windowMs(settings));
-        this.#windows[nth] = window;
+        window = new RollingWindow(set.windowMs);
+        this.#windows[set.nth] = window;
       }
-      window.add(at, kind.kind === 'requests' ? requests : tokens);
+      window.add(at, set.kind === 'requests' ? requests : tokens);
     }
   }
 
   #correct(which: 'requests' | 'tokens', settings: LimitSettings, delta: number, at: number, now: number): void {
-    WINDOW_KINDS.forEach((kind, nth) => {
-      if (kind.kind !== which || kind.limit(settings) == null) return;
-      this.#windows[nth]?.correct(at, delta, now);
-    });
+    for (const { kind, nth } of this.#setBy(settings)) {
+      if (kind === which) this.#windows[nth]?.correct(at, delta, now);
+    }
     const stated = this.#standing(which, now);
     if (stated !== null && at >= stated.at) stated.remaining -= delta;
   }
 
   /** The window of a kind; null before its first request. Settings with another length take its takings along. */
-  #windowAt(nth: number, settings: LimitSettings): RollingWindow | null {
+  #windowOf({ nth, windowMs }: SetLimit): RollingWindow | null {
     const known = this.#windows[nth] ?? null;
     if (known === null) return null;
-    const windowMs = (WINDOW_KINDS[nth] as WindowKind).windowMs(settings);
     if (known.windowMs === windowMs) return known;
     const resized = known.resized(windowMs);
     this.#windows[nth] = resized;
     return resized;
+  }
+
+  #setBy(settings: LimitSettings): readonly SetLimit[] {
+    if (this.#settings === settings) return this.#set;
+    this.#settings = settings;
+    this.#set = WINDOW_KINDS.flatMap(({ kind, limit, windowMs }, nth) => {
+      const set = limit(settings);
+      return set == null ? [] : [{ nth, kind, limit: set, windowMs: windowMs(settings) }];
+    });
+    return this.#set;
   }
 
   #statedRoomAt(kind: 'requests' | 'tokens', weight: number, now: number): number {
@@ -208,7 +215,7 @@ export class ScopeState {
   }
 }
 
-function weightOf(kind: WindowKind, tokens: number): number {
+function weightOf(kind: Pick<WindowKind, 'kind'>, tokens: number): number {
   return kind.kind === 'requests' ? 1 : tokens;
 }
 
@@ -226,6 +233,11 @@ export class ScopeStates {
     const state = new ScopeState();
     this.#states.set(id, state);
     return state;
+  }
+
+  /** The state of a scope that something runs in. */
+  running(id: string): ScopeState | undefined {
+    return this.#states.get(id);
   }
 
   #sweep(now: number): void {

@@ -27,6 +27,9 @@ export function prepareOpenAiPayload(
   target: UpstreamTarget,
   options: OpenAiPayloadOptions,
 ): Payload {
+  const model = `{"model":${JSON.stringify(target.providerModel)}`;
+  const unchanged = passesAsItIs(request, target, options) ? request.body.restAfterFirst?.('model') : null;
+  if (unchanged != null) return { kind: 'json', body: `${model},${unchanged}` };
   const members = new Map<string, string>();
   const asked = options.rules === null ? request.body.members : applyRules(request, target, options.rules);
   for (const key in target.extraBody) {
@@ -37,10 +40,16 @@ export function prepareOpenAiPayload(
   if (writesText(request.task)) boundOutput(members, request, target, options);
   if (request.stream) askForUsage(members, options);
   for (const name of target.dropParams) members.delete(name);
-  // Concatenated by hand: this is every request's way.
   const rest = writeObject(members);
-  const model = `{"model":${JSON.stringify(target.providerModel)}`;
   return { kind: 'json', body: rest === '{}' ? `${model}}` : `${model},${rest.slice(1)}` };
+}
+
+/** True where nothing but the model's name is anybody's to change: the way of most requests. */
+function passesAsItIs(request: TaskRequest, target: UpstreamTarget, options: OpenAiPayloadOptions): boolean {
+  if (request.stream || options.rules !== null || target.dropParams.length > 0) return false;
+  for (const _ in target.extraBody) return false;
+  if (!writesText(request.task)) return true;
+  return target.maxOutputTokens === null && options.maxTokensName(target.providerModel, request) === null;
 }
 
 /** Names the output bound as the model wants it, and keeps it within the target's. */

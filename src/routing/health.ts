@@ -85,8 +85,8 @@ export function createTargetHealth({
   }
 
   /** What is left of an old figure, from 1 to 0. */
-  function freshness({ learnedAt, learnedAfter }: TargetState): number {
-    const halves = Math.min((clock.now() - learnedAt) / HALF_LIFE.ms, (attempts - learnedAfter) / HALF_LIFE.attempts);
+  function freshness({ learnedAt, learnedAfter }: TargetState, now: number): number {
+    const halves = Math.min((now - learnedAt) / HALF_LIFE.ms, (attempts - learnedAfter) / HALF_LIFE.attempts);
     return 0.5 ** Math.max(0, halves);
   }
 
@@ -130,7 +130,7 @@ export function createTargetHealth({
     record(id, { ok, firstByteMs }) {
       const state = stateOf(id);
       const now = clock.now();
-      const share = Math.max(DECAY, 1 - freshness(state));
+      const share = Math.max(DECAY, 1 - freshness(state, now));
       state.errorRate += share * ((ok ? 0 : 1) - state.errorRate);
       if (firstByteMs !== null) {
         state.firstByteMs =
@@ -174,7 +174,7 @@ export function createTargetHealth({
       }
       const open = state.openUntil === null ? 'closed' : clock.now() >= state.openUntil ? 'half-open' : 'open';
       // While one is under way to find out, the others go by what is known.
-      const left = state.underWay > 0 ? 1 : freshness(state);
+      const left = state.underWay > 0 ? 1 : freshness(state, clock.now());
       return {
         state: open,
         errorRate: state.errorRate * left,

@@ -129,6 +129,8 @@ export function createRouter(parts: RouterParts): Router {
   function draft(ask: RouteAsk, chance: Chance): Draft {
     const resolution = parts.resolver.resolve(ask.model);
     if (resolution === null) throw parts.resolver.unknown(ask.model, ask.access);
+    const only = onlyWay(resolution, ask);
+    if (only !== null) return only;
     const excluded: Exclusion[] = [];
     const allowed = withOwnKey(permit(resolution, ask, excluded), ask);
     if (allowed.meanings.length === 0 && allowed.fallbacks.length === 0)
@@ -156,6 +158,20 @@ export function createRouter(parts: RouterParts): Router {
     const lastResorts = inReach.filter(({ target }) => open.includes(target)).map(({ target }) => target);
     const candidates = inReach.filter(({ target }) => ordered.length === 0 || !open.includes(target));
     return { candidates, excluded, lastResorts, refusal: null, ordered, isByPolicy };
+  }
+
+  /** The way of most requests: one target and nothing beside it, that may be used and is well. Null for any other. */
+  function onlyWay({ meanings, fallbacks, preference }: Resolution, ask: RouteAsk): Draft | null {
+    const { fallback } = parts.settings;
+    const [only] = meanings;
+    if (only === undefined || meanings.length > 1 || ask.brought !== undefined) return null;
+    if (fallback.enabled && (fallbacks.length > 0 || fallback.providers.length > 0)) return null;
+    const { target } = only;
+    if (whyNotAllowed(target, ask.access, ask.region, ask.model) !== null || !does(target, ask)) return null;
+    if (target.keys.readyInMs() === null || parts.health.isOpen(target.id)) return null;
+    const candidates = [onlyCandidate(target)];
+    const isByPolicy = preference === 'none';
+    return { candidates, excluded: [], lastResorts: [], refusal: null, ordered: candidates, isByPolicy };
   }
 
   function permit(
@@ -210,7 +226,7 @@ export function createRouter(parts: RouterParts): Router {
   ): Candidate[] {
     const [only] = meanings;
     if (only === undefined) return [];
-    if (meanings.length === 1) return [{ target: only.target, score: null, reason: 'only target', signals: null }];
+    if (meanings.length === 1) return [onlyCandidate(only.target)];
     const strategy = preference === 'none' ? chosen : PREFERENCES[preference];
     const reason = preference === 'none' ? algorithm : preference;
     const capacityOf = comparableCapacity(meanings);
@@ -284,9 +300,17 @@ export function createRouter(parts: RouterParts): Router {
 }
 
 function supports(target: Target, ask: RouteAsk, excluded: Exclusion[]): boolean {
-  const can = target.tasks.includes(ask.task) && target.adapter.tasks[ask.task] !== undefined;
+  const can = does(target, ask);
   if (!can) excluded.push({ provider: target.providerId, model: target.model, reason: `does not do ${ask.task}` });
   return can;
+}
+
+function does(target: Target, { task }: RouteAsk): boolean {
+  return target.tasks.includes(task) && target.adapter.tasks[task] !== undefined;
+}
+
+function onlyCandidate(target: Target): Candidate {
+  return { target, score: null, reason: 'only target', signals: null };
 }
 
 function unique(candidates: readonly Candidate[]): Candidate[] {

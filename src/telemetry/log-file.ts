@@ -7,9 +7,7 @@ export interface LogFileOptions {
   path: string;
   maxSizeMb: number;
   maxBackups: number;
-  minLength: number;
   maxLength: number;
-  flushMs: number;
 }
 
 /**
@@ -30,14 +28,12 @@ export async function openLogFile(options: LogFileOptions): Promise<Sink> {
       size: `${options.maxSizeMb}m`,
       limit: { count: options.maxBackups + 1, removeOtherLogFiles: true },
       sync: false,
-      minLength: options.minLength,
+      contentMode: 'buffer',
       maxLength: options.maxLength,
     });
     await opened(sink);
     link(path, sink);
     sink.on('ready', () => link(path, sink));
-    flushInTime(sink, options.flushMs);
-    flushAtExit(sink);
     return sink;
   } catch (error) {
     throw new UserError(`cannot write the log file ${options.path}: ${(error as Error).message}`, { cause: error });
@@ -78,19 +74,4 @@ function currentFile(sink: Sink): string | null {
   // sonic-boom keeps the name it has open; its types leave it out.
   const { file } = sink as { file?: unknown };
   return typeof file === 'string' ? file : null;
-}
-
-/** Not sonic-boom's own: that goes on when the file could not be opened, and then throws where nobody catches. */
-function flushInTime(sink: Sink, everyMs: number): void {
-  const timer = setInterval(() => {
-    // While it closes there is nothing to flush; its types leave the mark out.
-    if ((sink as { destroyed?: unknown }).destroyed !== true) sink.flush();
-  }, everyMs).unref();
-  sink.once('close', () => clearInterval(timer));
-}
-
-function flushAtExit(sink: Sink): void {
-  const flush = () => sink.flushSync();
-  process.once('exit', flush);
-  sink.once('close', () => process.off('exit', flush));
 }

@@ -1,7 +1,8 @@
 import { type DestinationStream, pino } from 'pino';
 import type { Logger } from '../domain/ports.js';
+import { LineBuffer } from './line-buffer.js';
 import { openLogFile } from './log-file.js';
-import { closeSink, type Sink } from './log-sink.js';
+import type { Sink } from './log-sink.js';
 import { redactFields } from './redact.js';
 
 export interface LoggerOptions {
@@ -22,9 +23,6 @@ export interface OpenLogger extends Logger {
   close(): Promise<void>;
 }
 
-/** Lines wait at most this long for company: one write of many is what keeps a line at a few microseconds. */
-const FLUSH_MS = 200;
-const BUFFER_BYTES = 12 * 1024;
 /** A reader of our output that stands still costs this much memory, and then lines. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 
@@ -37,16 +35,15 @@ const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 export async function createLogger(options: LoggerOptions): Promise<OpenLogger> {
   // Before anything is open: an error of the terminal or the file finds nobody listening in between.
   const forTerminal = await lineFormat(options.format);
-  const file = options.file.enabled
-    ? await openLogFile({ ...options.file, minLength: BUFFER_BYTES, maxLength: MAX_BUFFERED_BYTES, flushMs: FLUSH_MS })
-    : null;
+  const file = options.file.enabled ? await openLogFile({ ...options.file, maxLength: MAX_BUFFERED_BYTES }) : null;
   const terminal: Sink = pino.destination({
     dest: options.destination ?? 1,
     sync: false,
-    minLength: BUFFER_BYTES,
+    contentMode: 'buffer',
     maxLength: MAX_BUFFERED_BYTES,
-    periodicFlush: FLUSH_MS,
   });
+  const terminalLines = new LineBuffer(terminal);
+  const fileLines = file === null ? null : new LineBuffer(file);
 
   let closed = false;
   const isoTime = isoClock();
@@ -54,8 +51,8 @@ export async function createLogger(options: LoggerOptions): Promise<OpenLogger> 
     write(line) {
       // A late line of a part that is still stopping is no reason to fall.
       if (closed) return;
-      terminal.write(forTerminal(line));
-      file?.write(line);
+      terminalLines.add(forTerminal(line));
+      fileLines?.add(line);
     },
   };
   const logger = pino(
@@ -74,10 +71,10 @@ export async function createLogger(options: LoggerOptions): Promise<OpenLogger> 
   );
   // The disk may fill, the directory vanish: the other place still has every line, and one that says so.
   file?.on('error', (error: Error) => {
-    if (!closed) terminal.write(troubleLine(options.file.path, error));
+    if (!closed) terminalLines.add(troubleLine(options.file.path, error));
   });
   terminal.on('error', (error: Error) => {
-    if (!closed) file?.write(troubleLine('standard output', error));
+    if (!closed) fileLines?.add(troubleLine('standard output', error));
   });
 
   return {
@@ -94,7 +91,7 @@ export async function createLogger(options: LoggerOptions): Promise<OpenLogger> 
     async close() {
       if (closed) return;
       closed = true;
-      await Promise.all([closeSink(terminal), file === null ? null : closeSink(file)]);
+      await Promise.all([terminalLines.close(), fileLines?.close()]);
     },
   };
 }

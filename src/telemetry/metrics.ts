@@ -73,6 +73,7 @@ const OVERHEAD_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 
 const COMMIT_S = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1];
 const KEY_STATES = ['ready', 'cooling', 'disabled'] as const;
 const NO_PROVIDER = 'none';
+const NO_STATUS = 'none';
 
 /**
  * The daemon's metrics in a registry of their own. Recording is a look-up and a few additions; everything else happens
@@ -173,16 +174,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       const provider = request.provider === null ? NO_PROVIDER : providers.of(request.provider);
       const model = models.of(request.model);
       const { endpoint, outcome, status } = request;
-      const place = `${endpoint}\n${provider}\n${model}`;
-      requests.at(`${place}\n${client}\n${outcome}\n${status}`, () => [
-        client,
-        endpoint,
-        provider,
-        model,
-        outcome,
-        String(status),
-      ]).count += 1;
-      const timed = timings.at(place, () => [endpoint, provider, model]);
+      requests.at([client, endpoint, provider, model, outcome, status]).count += 1;
+      const timed = timings.at([endpoint, provider, model]);
       timed.duration.observe(request.durationMs / 1000);
       if (request.firstByteMs !== null) timed.firstByte.observe(request.firstByteMs / 1000);
       if (request.overheadMs !== null) timed.overhead.observe(request.overheadMs / 1000);
@@ -190,24 +183,17 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     recordAttempt(attempt) {
       const provider = providers.of(attempt.provider);
       const model = models.of(attempt.model);
-      const status = attempt.status === null ? 'none' : String(attempt.status);
-      attempts.at(`${provider}\n${model}\n${attempt.outcome}\n${status}`, () => [
-        provider,
-        model,
-        attempt.outcome,
-        status,
-      ]).count += 1;
+      attempts.at([provider, model, attempt.outcome, attempt.status ?? NO_STATUS]).count += 1;
     },
     recordUsage(usage) {
       for (const name of USAGE_CLASSES) {
         const count = usage.counts[name];
         // An explicit zero makes the series appear; what is not known does not.
-        if (count !== null) tokens.at(`${name}\n${usage.source}`, () => [name, usage.source]).count += count;
+        if (count !== null) tokens.at([name, usage.source]).count += count;
       }
     },
     recordCost({ client, provider, model, nanoUsd }) {
-      const values = [clients.of(client), providers.of(provider), models.of(model)] as const;
-      const sums = costs.at(`${values[0]}\n${values[1]}\n${values[2]}`, () => values);
+      const sums = costs.at([clients.of(client), providers.of(provider), models.of(model)]);
       if (nanoUsd === null) sums.unpriced += 1;
       else sums.nanoUsd += nanoUsd;
     },

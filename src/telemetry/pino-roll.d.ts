@@ -8,7 +8,7 @@ declare module 'pino-roll' {
     size: string;
     limit: { count: number; removeOtherLogFiles: boolean };
     sync: boolean;
-    minLength: number;
+    contentMode: 'buffer';
     maxLength: number;
   }
 

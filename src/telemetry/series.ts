@@ -1,6 +1,6 @@
 /**
  * Counts kept in plain numbers, by label set, and turned into Prometheus samples only when somebody reads them. Adding
- * to a series is one look-up and a few additions; prom-client's own counters hash their labels at each call, which for
+ * to a series is a few look-ups and additions; prom-client's own counters hash their labels at each call, which for
  * the ten figures of a request is ten times as much.
  */
 
@@ -33,12 +33,25 @@ export class LabelBound {
   }
 }
 
+/** A label's value; a number is printed as it is. */
+export type LabelValue = string | number;
+
+interface Series<T> {
+  labels: Labels;
+  value: T;
+}
+
+/** The series of a label set, found one label after the other: joined to one text they would be copied and hashed anew. */
+type Branch<T> = Map<LabelValue, Branch<T> | Series<T>>;
+
 /** Values of one kind by label set: at most `max` sets, the rest together in one whose labels all say `other`. */
 export class SeriesMap<T> {
   readonly #names: readonly string[];
   readonly #max: number;
   readonly #create: () => T;
-  readonly #series = new Map<string, { labels: Labels; value: T }>();
+  readonly #root: Branch<T> = new Map();
+  readonly #series: Array<Series<T>> = [];
+  #other: Series<T> | null = null;
 
   constructor(options: { names: readonly string[]; max: number; create: () => T }) {
     this.#names = options.names;
@@ -46,30 +59,42 @@ export class SeriesMap<T> {
     this.#create = options.create;
   }
 
-  /** The value of a label set; `key` is its values joined, given so that the way through a known set builds nothing. */
-  at(key: string, values: () => readonly string[]): T {
-    return (this.#series.get(key) ?? this.#add(key, values())).value;
+  /** The value of a label set; `values` in the order of the names, one for each. */
+  at(values: readonly LabelValue[]): T {
+    let found: Branch<T> | Series<T> | undefined = this.#root;
+    for (let nth = 0; nth < values.length; nth += 1) {
+      found = (found as Branch<T>).get(values[nth] as LabelValue);
+      if (found === undefined) return this.#add(values).value;
+    }
+    return (found as Series<T>).value;
   }
 
-  *entries(): IterableIterator<{ labels: Labels; value: T }> {
-    yield* this.#series.values();
+  entries(): Iterable<{ labels: Labels; value: T }> {
+    return this.#series;
   }
 
-  #add(key: string, values: readonly string[]): { labels: Labels; value: T } {
-    const isFull = this.#series.size >= this.#max && key !== OTHER;
-    if (isFull)
-      return (
-        this.#series.get(OTHER) ??
-        this.#add(
-          OTHER,
-          this.#names.map(() => OTHER),
-        )
-      );
+  #add(values: readonly LabelValue[]): Series<T> {
+    if (this.#series.length >= this.#max) {
+      this.#other ??= this.#begin(this.#names.map(() => OTHER));
+      return this.#other;
+    }
+    const series = this.#begin(values);
+    let branch = this.#root;
+    for (const value of values.slice(0, -1)) {
+      const next = branch.get(value) ?? new Map();
+      branch.set(value, next);
+      branch = next as Branch<T>;
+    }
+    branch.set(values[values.length - 1] as LabelValue, series);
+    return series;
+  }
+
+  #begin(values: readonly LabelValue[]): Series<T> {
     const labels: Labels = {};
-    for (const [index, name] of this.#names.entries()) labels[name] = values[index] ?? OTHER;
-    const entry = { labels, value: this.#create() };
-    this.#series.set(key, entry);
-    return entry;
+    for (const [index, name] of this.#names.entries()) labels[name] = String(values[index] ?? OTHER);
+    const series = { labels, value: this.#create() };
+    this.#series.push(series);
+    return series;
   }
 }
 

@@ -11,6 +11,9 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+const UNDERSCORE = 0x5f;
+/** Of more members than this nobody looks whether two are the same. */
+const MOST_COMPARED = 32;
 
 /** Text that is not the JSON it should be. The message is fit for whoever sent the text. */
 export class JsonTextError extends Error {
@@ -33,6 +36,10 @@ interface Span {
   valueEnd: number;
 }
 
+/** Where all of them stand, four offsets each: the key's quotes, the value's first character and the one past its last. */
+type Offsets = readonly number[];
+const PER_MEMBER = 4;
+
 /**
  * Reads a JSON object once, and keeps the text of each top-level value beside it. Of a key that comes twice the last
  * value counts, as for `JSON.parse`.
@@ -40,7 +47,7 @@ interface Span {
  */
 export function parseJsonBody(text: string, options: { maxDepth?: number } = {}): JsonBody {
   // The depth is looked at first: the scan never recurses, whatever it is given.
-  const spans = scanObject(text, options.maxDepth ?? DEFAULT_MAX_DEPTH);
+  const offsets = scanOffsets(text, options.maxDepth ?? DEFAULT_MAX_DEPTH);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -51,18 +58,89 @@ export function parseJsonBody(text: string, options: { maxDepth?: number } = {})
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new JsonTextError('must be a JSON object', 0);
   }
+  return new ParsedBody(text, value as JsonObject, offsets);
+}
+
+/** The texts of the members are cut out for the first who asks: the most usual request is forwarded without. */
+class ParsedBody implements JsonBody {
+  readonly text: string;
+  readonly value: JsonObject;
+  readonly #offsets: Offsets;
+  #members: ReadonlyMap<string, string> | null = null;
+
+  constructor(text: string, value: JsonObject, offsets: Offsets) {
+    this.text = text;
+    this.value = value;
+    this.#offsets = offsets;
+  }
+
+  get members(): ReadonlyMap<string, string> {
+    this.#members ??= membersAt(this.text, this.#offsets);
+    return this.#members;
+  }
+
+  /** See `JsonBody`. Joined anew, the members would be this very text. */
+  restAfterFirst(name: string): string | null {
+    const { text } = this;
+    const offsets = this.#offsets;
+    const count = offsets.length;
+    if (count < 2 * PER_MEMBER || !isKey(text, offsets, 0, name) || offsets[0] !== 1) return null;
+    for (let at = 0; at < count; at += PER_MEMBER) {
+      const keyStart = offsets[at] as number;
+      const keyEnd = offsets[at + 1] as number;
+      const before = at === 0 ? keyStart : (offsets[at - 1] as number) + 1;
+      if (keyStart !== before || offsets[at + 2] !== keyEnd + 2 || !isPlainKey(text, keyStart, keyEnd)) return null;
+    }
+    if (text.length !== (offsets[count - 1] as number) + 1 || hasTwins(text, offsets)) return null;
+    return text.slice(offsets[PER_MEMBER] as number);
+  }
+}
+
+function membersAt(text: string, offsets: Offsets): Map<string, string> {
   const members = new Map<string, string>();
-  for (const span of spans) members.set(span.key, text.slice(span.valueStart, span.valueEnd));
-  return { text, value: value as JsonObject, members };
+  for (let at = 0; at < offsets.length; at += PER_MEMBER) {
+    members.set(keyAt(text, offsets, at), text.slice(offsets[at + 2], offsets[at + 3]));
+  }
+  return members;
+}
+
+function keyAt(text: string, offsets: Offsets, at: number): string {
+  return unescaped(text, offsets[at] as number, offsets[at + 1] as number);
+}
+
+/** True when the key of the member at `at` is this name, however it is written. */
+function isKey(text: string, offsets: Offsets, at: number, name: string): boolean {
+  const start = (offsets[at] as number) + 1;
+  const length = (offsets[at + 1] as number) - start;
+  if (length === name.length && text.startsWith(name, start)) return true;
+  // One that is written with escapes is longer than what it stands for.
+  return length > name.length && keyAt(text, offsets, at) === name;
+}
+
+/** True for a key of letters, digits and underscores, which is written in one way alone. */
+function isPlainKey(text: string, start: number, end: number): boolean {
+  for (let at = start + 1; at < end; at += 1) {
+    const code = text.charCodeAt(at);
+    const isLetter = (code >= 0x61 && code <= 0x7a) || (code >= 0x41 && code <= 0x5a);
+    if (!isLetter && code !== UNDERSCORE && (code < 0x30 || code > 0x39)) return false;
+  }
+  return true;
+}
+
+/** True when two of the keys are the same. `offsets` of plain keys. */
+function hasTwins(text: string, offsets: Offsets): boolean {
+  // Of so many keys comparing each with each would take long.
+  if (offsets.length > MOST_COMPARED * PER_MEMBER) return true;
+  for (let at = PER_MEMBER; at < offsets.length; at += PER_MEMBER) {
+    const name = keyAt(text, offsets, at);
+    for (let before = 0; before < at; before += PER_MEMBER) if (isKey(text, offsets, before, name)) return true;
+  }
+  return false;
 }
 
 /** The text of each member's value. `text` must be the valid JSON of an object. */
 export function scanMembers(text: string): Map<string, string> {
-  const members = new Map<string, string>();
-  for (const span of scanObject(text, Number.POSITIVE_INFINITY)) {
-    members.set(span.key, text.slice(span.valueStart, span.valueEnd));
-  }
-  return members;
+  return membersAt(text, scanOffsets(text, Number.POSITIVE_INFINITY));
 }
 
 /** The text of each item. `text` must be the valid JSON of an array. */
@@ -94,7 +172,7 @@ export function editMembers(
   edit: (key: string, raw: string) => MemberEdit,
   append: Iterable<readonly [string, string]> = [],
 ): string {
-  const spans = scanObject(text, Number.POSITIVE_INFINITY);
+  const spans = scanObject(text);
   let result = '';
   let copied = 0;
   let kept = 0;
@@ -137,17 +215,19 @@ export function editMembers(
  * `text` must be the valid JSON of an object.
  */
 export function replaceMember(text: string, name: string, fn: (raw: string | null) => string): string {
-  const spans = scanObject(text, Number.POSITIVE_INFINITY);
+  const offsets = scanOffsets(text, Number.POSITIVE_INFINITY);
   let result = '';
   let copied = 0;
-  for (const { key, valueStart, valueEnd } of spans) {
-    if (key !== name) continue;
+  for (let at = 0; at < offsets.length; at += PER_MEMBER) {
+    if (!isKey(text, offsets, at, name)) continue;
+    const valueStart = offsets[at + 2] as number;
+    const valueEnd = offsets[at + 3] as number;
     result += text.slice(copied, valueStart) + fn(text.slice(valueStart, valueEnd));
     copied = valueEnd;
   }
   if (copied > 0) return result + text.slice(copied);
-  const last = spans.at(-1);
-  const tail = last === undefined ? text.indexOf('{') + 1 : last.valueEnd;
+  const last = offsets.at(-1);
+  const tail = last === undefined ? text.indexOf('{') + 1 : last;
   const comma = last === undefined ? '' : ',';
   return `${text.slice(0, tail)}${comma}${JSON.stringify(name)}:${fn(null)}${text.slice(tail)}`;
 }
@@ -249,9 +329,23 @@ function skipValue(text: string, start: number): number {
   return at;
 }
 
-/** Finds the top-level members in one pass. Of text that is no JSON it gives anything, but it ends. */
-function scanObject(text: string, maxDepth: number): Span[] {
+function scanObject(text: string): Span[] {
+  const offsets = scanOffsets(text, Number.POSITIVE_INFINITY);
   const spans: Span[] = [];
+  for (let at = 0; at < offsets.length; at += PER_MEMBER) {
+    spans.push({
+      key: keyAt(text, offsets, at),
+      keyStart: offsets[at] as number,
+      valueStart: offsets[at + 2] as number,
+      valueEnd: offsets[at + 3] as number,
+    });
+  }
+  return spans;
+}
+
+/** Finds the top-level members in one pass. Of text that is no JSON it gives anything, but it ends. */
+function scanOffsets(text: string, maxDepth: number): Offsets {
+  const offsets: number[] = [];
   const { length } = text;
   let depth = 0;
   let keyStart = -1;
@@ -273,7 +367,8 @@ function scanObject(text: string, maxDepth: number): Span[] {
       if (depth > maxDepth) throw new JsonTextError(`nested deeper than ${maxDepth} levels`, at);
     } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET || code === COMMA) {
       if (depth === 1 && valueStart !== -1) {
-        spans.push({ key: unescaped(text, keyStart, keyEnd), keyStart, ...trimmed(text, valueStart, at) });
+        const start = skipSpace(text, valueStart);
+        offsets.push(keyStart, keyEnd, start, endOfValue(text, start, at));
         valueStart = -1;
       }
       if (code !== COMMA) depth -= 1;
@@ -281,7 +376,7 @@ function scanObject(text: string, maxDepth: number): Span[] {
       valueStart = at + 1;
     }
   }
-  return spans;
+  return offsets;
 }
 
 /** The offset of the quote that closes the string opened at `start`, or the text's end. */
@@ -307,11 +402,11 @@ function unescaped(text: string, start: number, end: number): string {
   }
 }
 
-function trimmed(text: string, start: number, end: number): { valueStart: number; valueEnd: number } {
-  const valueStart = skipSpace(text, start);
-  let valueEnd = end;
-  while (valueEnd > valueStart && isSpace(text.charCodeAt(valueEnd - 1))) valueEnd -= 1;
-  return { valueStart, valueEnd };
+/** One past the last character of a value that ends before `limit`. */
+function endOfValue(text: string, start: number, limit: number): number {
+  let end = limit;
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end -= 1;
+  return end;
 }
 
 function skipSpace(text: string, start: number): number {

@@ -125,11 +125,11 @@ function parseAnswer(text: string): JsonObject | null {
 function choiceFault(value: JsonObject): ReturnType<typeof faultIn> {
   const choices = value['choices'];
   if (!Array.isArray(choices) || choices.length === 0) return null;
-  const errors = choices.map((choice: JsonObject | null) => choice?.['error']);
-  const isAllErrors = choices.every((choice: JsonObject | null, index) => {
-    return typeof errors[index] === 'object' && errors[index] !== null && choice?.['message'] == null;
-  });
-  return isAllErrors ? statusFault({ error: errors[0] }) : null;
+  for (const choice of choices as ReadonlyArray<JsonObject | null>) {
+    const error = choice?.['error'];
+    if (typeof error !== 'object' || error === null || choice?.['message'] != null) return null;
+  }
+  return statusFault({ error: (choices[0] as JsonObject)['error'] });
 }
 
 function shapeFault(value: JsonObject, request: TaskRequest): ReturnType<typeof faultIn> {

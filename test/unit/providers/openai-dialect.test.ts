@@ -1,4 +1,5 @@
 import { constants } from 'node:buffer';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { costOf } from '../../../src/domain/pricing.js';
 import type { UpstreamTarget } from '../../../src/domain/provider.js';
@@ -9,7 +10,7 @@ import { openai } from '../../../src/providers/openai.js';
 import { apiRoot, openAiCompatible } from '../../../src/providers/openai-compatible.js';
 import { openAiCompatibleServer } from '../../../src/providers/openai-compatible-server.js';
 import { findAdapter } from '../../../src/providers/registry.js';
-import { parseJsonBody } from '../../../src/wire/json-text.js';
+import { parseJsonBody, writeObject } from '../../../src/wire/json-text.js';
 import { type OpenAiTask, openTaskRequest } from '../../../src/wire/openai-request.js';
 import { answerOf, aTarget } from '../../conformance/adapters.js';
 
@@ -50,6 +51,22 @@ describe('the body sent', () => {
     expect(
       send(`{ "seed": 14150443913665712001, "temperature": 1.0, "model":"asked", ${MESSAGES}, "x": { "y" : [ ] } }`),
     ).toBe(`{"model":"vendor/model-1","seed":14150443913665712001,"temperature":1.0,${MESSAGES},"x":{ "y" : [ ] }}`);
+  });
+
+  it('is the same whether or not the client’s text can go on as it stands', () => {
+    const name = fc.constantFrom('model', 'temperature', 'seed', 'x', 'mod\\u0065l', 'é');
+    const raw = fc.constantFrom('1', '1.0', '14150443913665712001', '"a"', '{ "model":1}', 'null');
+    const space = fc.constantFrom('', '', '', ' ');
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, raw), { maxLength: 4 }), space, fc.boolean(), (given, gap, isFirst) => {
+        const others = given.map(([key, value]) => `"${key}":${gap}${key.startsWith('mod') ? '"m"' : value}`);
+        const members = isFirst ? ['"model":"m"', MESSAGES, ...others] : [MESSAGES, ...others, '"model":"m"'];
+        const text = `{${members.join(`,${gap}`)}}`;
+        const own = new Map(parseJsonBody(text).members);
+        own.delete('model');
+        expect(send(text)).toBe(writeObject([['model', '"vendor/model-1"'], ...own]));
+      }),
+    );
   });
 
   it.each([

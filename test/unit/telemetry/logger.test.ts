@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/domain/errors.js';
 import { Secret } from '../../../src/domain/secret.js';
@@ -142,6 +144,25 @@ describe('logger', () => {
     expect(linesOf('stdout').map(({ msg }) => msg)).toEqual(['before']);
     expect(linesOf('next').map(({ msg }) => msg)).toEqual(['after']);
   });
+
+  it.each(['process.exit(3)', "throw new Error('down')"])(
+    'has written everything when the process ends by %s',
+    async (end) => {
+      const settings = { ...options(), file: { ...options().file, enabled: true } };
+      const script = `
+        import { createLogger } from ${JSON.stringify(join(process.cwd(), 'src/telemetry/logger.ts'))};
+        const log = await createLogger(${JSON.stringify(settings)});
+        for (let n = 0; n < 2000; n += 1) log.info({ n, filler: 'x'.repeat(100) }, 'line');
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        for (let n = 2000; n < 2010; n += 1) log.info({ n }, 'line');
+        ${end};`;
+      const run = promisify(execFile)(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script]);
+      await expect(run).rejects.toMatchObject({ code: expect.any(Number) });
+      for (const name of ['stdout', 'waybill.log']) {
+        expect(linesOf(name).map(({ n }) => n)).toEqual(Array.from({ length: 2010 }, (_, n) => n));
+      }
+    },
+  );
 
   it('says plainly that the log file cannot be written', async () => {
     writeFileSync(join(directory, 'occupied'), '');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RequestReport } from '../../../src/domain/dispatch.js';
-import { requestLine } from '../../../src/telemetry/request-line.js';
+import { QuotedNames, requestLine } from '../../../src/telemetry/request-line.js';
 
 const REPORT: RequestReport = {
   inferenceId: '01890000-0000-7000-8000-000000000001',
@@ -43,6 +43,18 @@ describe('requestLine', () => {
       firstByteMs: null,
       costNanoUsd: null,
     });
+  });
+
+  it('is the same with names that are kept, the first time and any other', () => {
+    const names = new QuotedNames();
+    const secret = 'sk-abcdefghijklmnopqrstuvwx';
+    for (let round = 0; round < 2; round += 1) {
+      for (const model of ['m', `x ${secret}`, 'n'.repeat(500), '\u2028"']) {
+        const report = { ...REPORT, model, provider: null };
+        expect(requestLine(report, TIME, (name) => names.of(name))).toBe(requestLine(report, TIME));
+      }
+    }
+    for (let nth = 0; nth < 3_000; nth += 1) expect(names.of(`name ${nth}`)).toBe(`"name ${nth}"`);
   });
 
   it('takes credentials out of what a client or a provider chose', () => {

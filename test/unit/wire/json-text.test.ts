@@ -80,6 +80,77 @@ describe('parseJsonBody', () => {
   });
 });
 
+describe('restAfterFirst', () => {
+  /** Keys that come twice, that need escapes or that are escaped without need, numbers that would change if they were read. */
+  const hostileKey = fc.constantFrom(
+    'model',
+    'a',
+    'b',
+    'mod\\u0065l',
+    'x y',
+    '\\u0061',
+    '',
+    '__proto__',
+    '1',
+    'a"'.replace('"', '\\"'),
+  );
+  const hostileRaw = fc.constantFrom(
+    '1',
+    '-0',
+    '14150443913665712001',
+    '1.0',
+    '"\\"}"',
+    '[ 1 ]',
+    '{"model":2}',
+    'null',
+    '"\\u0061"',
+  );
+  const hostileText = fc
+    .tuple(fc.array(fc.tuple(hostileKey, hostileRaw), { maxLength: 5 }), fc.constantFrom('', '', '', ' ', '\n'))
+    .map(([members, space]) => `${space}{${members.map(([key, raw]) => `"${key}":${raw}`).join(`,${space}`)}}`);
+
+  it('is the text that writing the members again would give, or nothing', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          hostileText,
+          spacedObject.map(({ text }) => text),
+        ),
+        (text) => {
+          const body = parseJsonBody(text, { maxDepth: 1000 });
+          const [first] = body.members.keys();
+          const rest = body.restAfterFirst?.(first ?? 'model') ?? null;
+          if (rest === null) return;
+          const [[name, raw] = ['', ''], ...others] = body.members;
+          expect(rest).toBe(writeObject(others).slice(1));
+          expect(`{${JSON.stringify(name)}:${raw},${rest}`).toBe(text);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('is there for the most usual text, and not where another key is first', () => {
+    const body = parseJsonBody('{"model":"m","messages":[ {"a":1} ],"top_p":1.0}');
+    expect(body.restAfterFirst?.('model')).toBe('"messages":[ {"a":1} ],"top_p":1.0}');
+    expect(body.restAfterFirst?.('messages')).toBeNull();
+  });
+
+  it.each([
+    '{"model":"m"}',
+    '{}',
+    '{"model":"m", "a":1}',
+    '{"model": "m","a":1}',
+    '{"model":"m","a":1} ',
+    '{"model":"m","a":1,"model":"n"}',
+    '{"model":"m","a":1,"mod\\u0065l":"n"}',
+    '{"mod\\u0065l":"m","a":1}',
+    '{"model":"m","a":1,"a":2}',
+  ])('is not there for %s', (text) => {
+    expect(parseJsonBody(text).restAfterFirst?.('model')).toBeNull();
+  });
+});
+
 describe('writeObject', () => {
   it('is the inverse of scanning', () => {
     fc.assert(
