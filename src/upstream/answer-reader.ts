@@ -10,7 +10,7 @@ const SWITCHING_PROTOCOLS = 101;
 /** From so much of a body on, it is read to where it stays; before, it is copied out of the buffer all reads share. */
 const DIRECT_FROM_BYTES = 32 * 1024;
 /** A length is only what the server says: so much is set aside for it at once. */
-const BLOCK_BYTES = 1024 * 1024;
+const BLOCK_BYTES = 256 * 1024;
 
 /**
  * Takes the bytes of one answer after the other apart (RFC 9112). `take` fills the fields with what a read brought, so

@@ -10,8 +10,8 @@ const SEMICOLON = 59;
 const EXTENSIONS =
   /^(?:;[!#$%&'*+\-.^_`|~\w]+(?:=(?:[!#$%&'*+\-.^_`|~\w]+|"(?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"))?)+$/;
 
-/** So much may follow the bytes of an answer's last chunk but one: a line's end, and the last chunk. */
-const END_BYTES = 7;
+/** In so few bytes behind a chunk's there is no room for another byte of the body: two line ends and a size are five. */
+const FRAME_BYTES = 5;
 
 // What the next byte belongs to.
 const FIRST_DIGIT = 0;
@@ -32,7 +32,8 @@ export class ChunkedBody {
   #left = 0;
   /** What has come of the extensions, or of a line after the last chunk. */
   #line = '';
-  #trailerBytes = 0;
+  /** Of extensions and trailers: what is only looked at, and never told on, is bounded like a head. */
+  #unusedBytes = 0;
   #trailers: HeaderFields | null = null;
   /** Where in the last read the answer's end lay. */
   end = 0;
@@ -55,7 +56,7 @@ export class ChunkedBody {
       }
       const bytes = Math.min(this.#left, to - next);
       // All that can still come of this read, unless this is all there is.
-      out ??= Buffer.allocUnsafe(to - next - bytes <= END_BYTES ? bytes : to - next);
+      out ??= Buffer.allocUnsafe(to - next - bytes <= FRAME_BYTES ? bytes : to - next);
       read.copy(out, size, next, next + bytes);
       size += bytes;
       next += bytes;
@@ -131,6 +132,7 @@ export class ChunkedBody {
   }
 
   #endLine(): void {
+    this.#count(2);
     this.#part = this.#line === '' ? DONE : TRAILER;
     if (this.#line === '') return;
     this.#trailers ??= {};
@@ -140,12 +142,15 @@ export class ChunkedBody {
     this.#line = '';
   }
 
-  /** What is only looked at, and never told on, is bounded like a head. */
   #keep(byte: number): void {
     if (byte === LF) throw malformedAnswer('HPE_CR_EXPECTED', 'Missing expected CR');
-    this.#trailerBytes += 1;
-    if (this.#trailerBytes > MAX_HEAD_BYTES) throw headersOverflow();
+    this.#count(1);
     this.#line += String.fromCharCode(byte);
+  }
+
+  #count(bytes: number): void {
+    this.#unusedBytes += bytes;
+    if (this.#unusedBytes > MAX_HEAD_BYTES) throw headersOverflow();
   }
 }
 

@@ -29,6 +29,9 @@ export class ConnectionPool implements ConnectionOwner {
   readonly #turns: WriteTurns;
   readonly #all = new Set<Connection>();
   #idle: Connection[] = [];
+  /** Those that became free in the turn of the loop that `#freshIn` counts: the others go first. */
+  #fresh: Connection[] = [];
+  #freshIn = 0;
   #sweep: NodeJS.Timeout | null = null;
   #whenUnused: (() => void) | null = null;
 
@@ -40,10 +43,12 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   dispatch(exchange: Exchange, request: RequestText): void {
-    const kept = this.#takeIdle();
+    this.#mergeFresh();
+    const rested = this.#taken(this.#idle);
+    const kept = rested ?? this.#taken(this.#fresh);
     if (kept !== null) {
       kept.carry(exchange, request);
-      this.#turns.add(kept, kept.freeSince);
+      this.#turns.add(kept, rested === null);
       return;
     }
     const connection = new Connection(this, this.#address, this.#connectMs);
@@ -54,7 +59,7 @@ export class ConnectionPool implements ConnectionOwner {
   /** Closes what is idle, and the rest as its call ends. `whenUnused` is called once there is none. */
   close(whenUnused: () => void): void {
     this.#whenUnused = whenUnused;
-    for (const connection of this.#idle.splice(0)) connection.abort();
+    for (const connection of [...this.#idle, ...this.#fresh]) connection.abort();
     this.#lookForEnd();
   }
 
@@ -72,8 +77,9 @@ export class ConnectionPool implements ConnectionOwner {
       return;
     }
     connection.idleUntil = performance.now() + ms;
-    connection.freeSince = this.#turns.count;
-    this.#idle.push(connection);
+    this.#mergeFresh();
+    this.#fresh.push(connection);
+    this.#turns.expect();
     this.#sweep ??= setTimeout(() => this.#sweepIdle(), SWEEP_MS).unref();
   }
 
@@ -83,14 +89,22 @@ export class ConnectionPool implements ConnectionOwner {
 
   ended(connection: Connection): void {
     if (!this.#all.delete(connection)) return;
-    const at = this.#idle.indexOf(connection);
-    if (at !== -1) this.#idle.splice(at, 1);
+    remove(this.#idle, connection);
+    remove(this.#fresh, connection);
     this.#lookForEnd();
   }
 
-  #takeIdle(): Connection | null {
+  #mergeFresh(): void {
+    if (this.#freshIn === this.#turns.count) return;
+    this.#freshIn = this.#turns.count;
+    for (const connection of this.#fresh) this.#idle.push(connection);
+    this.#fresh.length = 0;
+  }
+
+  /** The last of them that can still be used. */
+  #taken(from: Connection[]): Connection | null {
     const now = performance.now();
-    for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
+    for (let kept = from.pop(); kept !== undefined; kept = from.pop()) {
       if (kept.idleUntil > now) return kept;
       kept.abort();
     }
@@ -99,6 +113,7 @@ export class ConnectionPool implements ConnectionOwner {
 
   #sweepIdle(): void {
     this.#sweep = null;
+    this.#mergeFresh();
     const now = performance.now();
     const all = this.#idle;
     this.#idle = all.filter((connection) => connection.idleUntil > now);
@@ -119,4 +134,9 @@ export class ConnectionPool implements ConnectionOwner {
     this.#stopSweep();
     this.#whenUnused();
   }
+}
+
+function remove(list: Connection[], connection: Connection): void {
+  const at = list.indexOf(connection);
+  if (at !== -1) list.splice(at, 1);
 }

@@ -24,9 +24,8 @@ export interface ConnectionOwner {
  * another when `write` is called.
  */
 export class Connection implements Carrier {
-  /** Milliseconds of `performance.now()` until which it can be reused, and the turn of the loop it became free in. */
+  /** Until when it can be reused, on `performance.now()`'s clock. */
   idleUntil = 0;
-  freeSince = 0;
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #reader = new AnswerReader();

@@ -4,21 +4,26 @@ export interface Writer {
 }
 
 /**
- * When a kept connection is written to: after the event loop has looked at what came on it. A server that closes a
- * connection it said it would keep is met by no request then, unless both are under way at the same time.
+ * When a kept connection is written to: after the event loop has looked at what came on it since it became free. A
+ * server that closes a connection it said it would keep is met by no request then, unless both are under way at once.
  */
 export class WriteTurns {
-  /** How often the loop has looked. */
+  /** How often the loop has looked since something was asked of this. */
   count = 0;
   #due: Writer[] = [];
   #dueNext: Writer[] = [];
   #immediate: NodeJS.Immediate | null = null;
 
-  /** `freeSince` is the count when the connection became free: in this turn its end may not have been looked for yet. */
-  add(writer: Writer, freeSince: number): void {
-    if (freeSince === this.count) this.#dueNext.push(writer);
-    else this.#due.push(writer);
+  /** A connection became free: the loop's next look is counted. */
+  expect(): void {
     this.#immediate ??= setImmediate(() => this.#turn());
+  }
+
+  /** Writes after the loop's next look, or the one after that: for a connection that became free in this very turn. */
+  add(writer: Writer, isFresh: boolean): void {
+    if (isFresh) this.#dueNext.push(writer);
+    else this.#due.push(writer);
+    this.expect();
   }
 
   #turn(): void {
@@ -27,7 +32,7 @@ export class WriteTurns {
     const due = this.#due;
     this.#due = this.#dueNext;
     this.#dueNext = [];
-    if (this.#due.length > 0) this.#immediate = setImmediate(() => this.#turn());
+    if (this.#due.length > 0) this.expect();
     for (const writer of due) writer.write();
   }
 }
