@@ -33,7 +33,8 @@ export class Exchange {
   readonly #limits: UpstreamCall['limits'];
   readonly #secrets: readonly string[];
   readonly #idleMs: number;
-  readonly #onStart: () => void;
+  /** Null once it was called: it holds the call, and with it a body that was sent long ago. */
+  #onStart: (() => void) | null;
   readonly #onLifeEnd: () => void;
   readonly #deadlines: Deadlines;
   readonly #deadline: Deadline;
@@ -80,7 +81,7 @@ export class Exchange {
     this.status = status;
     this.headers = headers;
     this.#deadlines.stop(this.#deadline);
-    this.#onStart();
+    this.#start();
   }
 
   data(part: Buffer): void {
@@ -111,7 +112,7 @@ export class Exchange {
     this.error = error ?? new Error('aborted');
     const carrier = this.#carrier;
     this.#finish();
-    if (this.status === 0) this.#onStart();
+    this.#start();
     const reader = this.#reader;
     this.#reader = null;
     reader?.failed(this.#broken());
@@ -213,6 +214,12 @@ export class Exchange {
 
   cancel(): void {
     this.fail(new Error('the call was ended by the reader'));
+  }
+
+  #start(): void {
+    const onStart = this.#onStart;
+    this.#onStart = null;
+    onStart?.();
   }
 
   #keep(part: Buffer): void {

@@ -1,5 +1,6 @@
 import { connect, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { ProtocolError } from './protocol-error.js';
 
 /** Where a connection leads. */
 export interface Address {
@@ -14,16 +15,16 @@ export interface Address {
 /** How long a connection is silent before the system asks whether the other side is still there. */
 const PROBE_AFTER_MS = 60_000;
 
-/** Scheme, host and port of a URL; null for what is none, or leads nowhere we know how to go. */
-export function parseAddress(origin: string): Address | null {
-  let url: URL;
-  try {
-    url = new URL(origin);
-  } catch {
-    return null;
-  }
+/**
+ * Scheme, host and port of a URL.
+ * @throws TypeError for what is none, ProtocolError for one that leads nowhere we know how to go
+ */
+export function parseAddress(origin: string): Address {
+  const url = new URL(origin);
   const isTls = url.protocol === 'https:';
-  if ((!isTls && url.protocol !== 'http:') || url.pathname !== '/' || url.search !== '' || url.hash !== '') return null;
+  if ((!isTls && url.protocol !== 'http:') || url.pathname !== '/') {
+    throw new ProtocolError('UND_ERR_INVALID_ARG', 'invalid URL: it must start with http:// or https://');
+  }
   const hostname = url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
   return { isTls, hostname, port: Number(url.port || (isTls ? 443 : 80)), host: url.host };
 }

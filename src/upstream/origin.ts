@@ -1,10 +1,9 @@
-import type Pool from 'undici/lib/dispatcher/pool.js';
 import type { UpstreamCall } from '../domain/upstream.js';
 import { ConnectionPool, type PoolParts } from './connection-pool.js';
 import type { Exchange } from './exchange.js';
 import { type Address, parseAddress } from './open-socket.js';
-import { requestText } from './request-text.js';
-import { createUndiciPool, dispatchByUndici } from './undici-way.js';
+import { type RequestText, requestText } from './request-text.js';
+import type { UndiciWay } from './undici-way.js';
 
 /** What undici takes for a path, and so do we. */
 const PATH = /^\/[!-\xff]*$/;
@@ -13,52 +12,58 @@ const PATH = /^\/[!-\xff]*$/;
 export class Origin {
   readonly #origin: string;
   readonly #connectMs: number;
-  readonly #address: Address | null;
-  readonly #pool: ConnectionPool | null;
-  #undici: Pool | null = null;
+  readonly #address: Address;
+  readonly #pool: ConnectionPool;
+  /** Loaded by the first call that needs it: it takes 50 ms and 9 MB. */
+  #undici: Promise<UndiciWay> | null = null;
 
-  /** @throws what undici says of an origin that is none */
+  /** @throws Error for what is no origin */
   constructor(origin: string, connectMs: number, parts: PoolParts) {
     this.#origin = origin;
     this.#connectMs = connectMs;
     this.#address = parseAddress(origin);
-    this.#pool = this.#address === null ? null : new ConnectionPool(this.#address, connectMs, parts);
-    if (this.#address === null) this.#undici = createUndiciPool(origin, connectMs);
+    this.#pool = new ConnectionPool(this.#address, connectMs, parts);
   }
 
   /** Makes the call: on a connection of ours, or by undici what is not as plain as nearly all calls are. */
   dispatch(path: string, call: UpstreamCall, exchange: Exchange): void {
     const request = this.#plain(path, call);
-    if (request !== null) {
-      this.#pool?.dispatch(exchange, request);
-      return;
-    }
-    this.#undici ??= createUndiciPool(this.#origin, this.#connectMs);
-    dispatchByUndici(this.#undici, path, call, exchange);
+    if (request !== null) this.#pool.dispatch(exchange, request);
+    else void this.#dispatchByUndici(path, call, exchange);
   }
 
   /** Closes what is idle, and the rest as its call ends; resolves then. */
   async close(): Promise<void> {
-    const pool = this.#pool;
-    await Promise.all([
-      pool === null ? null : new Promise<void>((unused) => pool.close(unused)),
-      this.#undici?.close(),
-    ]);
+    const closed = new Promise<void>((unused) => this.#pool.close(unused));
+    const undici = await this.#undici;
+    await Promise.all([closed, undici?.close()]);
   }
 
   /** Closes everything, and fails what is under way. */
   async destroy(): Promise<void> {
-    await Promise.all([this.#pool?.destroy(), this.#undici?.destroy()]);
+    const destroyed = this.#pool.destroy();
+    const undici = await this.#undici;
+    await Promise.all([destroyed, undici?.destroy()]);
   }
 
-  #plain(path: string, { route, headers, payload }: UpstreamCall): ReturnType<typeof requestText> {
-    if (this.#address === null || !PATH.test(path) || payload?.kind === 'stream') return null;
-    return requestText({
-      method: route.method,
-      path,
-      host: this.#address.host,
-      headers,
-      body: payload === null ? null : payload.body,
-    });
+  #plain(path: string, { route, headers, payload }: UpstreamCall): RequestText | null {
+    if (!PATH.test(path) || payload?.kind === 'stream') return null;
+    const { host } = this.#address;
+    return requestText({ method: route.method, path, host, headers, body: payload === null ? null : payload.body });
+  }
+
+  async #dispatchByUndici(path: string, call: UpstreamCall, exchange: Exchange): Promise<void> {
+    try {
+      this.#undici ??= this.#loadUndici();
+      const undici = await this.#undici;
+      undici.dispatch(path, call, exchange);
+    } catch (error) {
+      exchange.fail(error);
+    }
+  }
+
+  async #loadUndici(): Promise<UndiciWay> {
+    const { UndiciWay } = await import('./undici-way.js');
+    return new UndiciWay(this.#origin, this.#connectMs);
   }
 }

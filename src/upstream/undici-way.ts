@@ -8,28 +8,41 @@ import type { Carrier, Exchange } from './exchange.js';
 
 const KEEP_ALIVE_MS = 30_000;
 
-/** @throws what undici says of an origin that is none */
-export function createUndiciPool(origin: string, connectMs: number): Pool {
-  return new Pool(origin, {
-    connect: { timeout: connectMs, noDelay: true, keepAlive: true },
-    pipelining: 1,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    // Deadlines are ours: undici's timers tick once a second.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
+/** Calls to one origin by undici: those whose body is made as it is sent, or whose headers are unusual. */
+export class UndiciWay {
+  readonly #pool: Pool;
+
+  constructor(origin: string, connectMs: number) {
+    this.#pool = new Pool(origin, {
+      connect: { timeout: connectMs, noDelay: true, keepAlive: true },
+      pipelining: 1,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      // Deadlines are ours: undici's timers tick once a second.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  }
+
+  dispatch(path: string, call: UpstreamCall, exchange: Exchange): void {
+    const { route, headers } = call;
+    const body = bodyOf(call, exchange);
+    this.#pool.dispatch({ path, method: route.method, headers, body }, new Handler(exchange));
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  destroy(): Promise<void> {
+    return this.#pool.destroy();
+  }
 }
 
-/** Makes a call by undici: one whose body is made as it is sent, or whose headers are unusual. */
-export function dispatchByUndici(pool: Pool, path: string, call: UpstreamCall, exchange: Exchange): void {
+function bodyOf(call: UpstreamCall, exchange: Exchange): string | Uint8Array | Readable | null {
   const { payload } = call;
-  const body =
-    payload === null
-      ? null
-      : payload.kind === 'stream'
-        ? Readable.from(streamed(call, payload.body(), exchange), { objectMode: false })
-        : payload.body;
-  pool.dispatch({ path, method: call.route.method, headers: call.headers, body }, new Handler(exchange));
+  if (payload === null) return null;
+  if (payload.kind !== 'stream') return payload.body;
+  return Readable.from(streamed(call, payload.body(), exchange), { objectMode: false });
 }
 
 /** What undici says, told to an exchange. */

@@ -5,7 +5,7 @@ import { createUpstreamClient } from '../../../src/upstream/client.js';
 import { Deadlines } from '../../../src/upstream/deadlines.js';
 import { Exchange } from '../../../src/upstream/exchange.js';
 import { requestText } from '../../../src/upstream/request-text.js';
-import { createUndiciPool, dispatchByUndici } from '../../../src/upstream/undici-way.js';
+import { UndiciWay } from '../../../src/upstream/undici-way.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { aCall, type RawUpstream, startRawUpstream, textOf, whole } from '../../support/raw-upstream.js';
 
@@ -27,11 +27,9 @@ afterAll(async () => {
 });
 
 async function sentByUndici(call: UpstreamCall, path: string): Promise<string> {
-  const pool = createUndiciPool(upstream.url, 1_000);
-  await new Promise<void>((resolve) =>
-    dispatchByUndici(pool, path, call, new Exchange(call, new Deadlines(), resolve)),
-  );
-  await pool.destroy();
+  const undici = new UndiciWay(upstream.url, 1_000);
+  await new Promise<void>((resolve) => undici.dispatch(path, call, new Exchange(call, new Deadlines(), resolve)));
+  await undici.destroy();
   return upstream.requests.at(-1) ?? '';
 }
 
