@@ -115,12 +115,11 @@ export class ConnectionPool implements ConnectionOwner {
     this.#sweep = null;
     this.#mergeFresh();
     const now = performance.now();
-    const all = this.#idle;
-    this.#idle = all.filter((connection) => connection.idleUntil > now);
-    for (const connection of all) {
-      if (connection.idleUntil <= now) connection.abort();
-      else connection.unref();
-    }
+    const isFit = (connection: Connection) => connection.idleUntil > now && !connection.isWriting;
+    const unfit = this.#idle.filter((connection) => !isFit(connection));
+    this.#idle = this.#idle.filter(isFit);
+    for (const connection of unfit) connection.abort();
+    for (const connection of this.#idle) connection.unref();
     if (this.#idle.length > 0) this.#sweep = setTimeout(() => this.#sweepIdle(), SWEEP_MS).unref();
   }
 

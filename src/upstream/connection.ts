@@ -68,9 +68,21 @@ export class Connection implements Carrier {
   write(): void {
     const request = this.#request;
     if (request === null || this.#exchange === null) return;
+    if (this.isWriting) {
+      this.#lost(socketError('the request before was not taken'));
+      return;
+    }
     this.#request = null;
     this.#exchange.sent();
     writeRequest(this.#socket, request);
+  }
+
+  /**
+   * Whether what was written is still to go out. Of an idle connection that was told of at once: the loop may tell of an
+   * answer before it tells that its request was written. Later it says that the server answered without reading on.
+   */
+  get isWriting(): boolean {
+    return this.#socket.writableLength > 0;
   }
 
   /** An idle connection keeps no process alive. */
@@ -135,7 +147,7 @@ export class Connection implements Carrier {
   #finish(exchange: Exchange): void {
     const reader = this.#reader;
     const keepMs = reader.head?.keepMs ?? null;
-    const isClean = reader.excess === 0 && this.#socket.writableLength === 0;
+    const isClean = reader.excess === 0;
     reader.reset();
     this.#exchange = null;
     if (isClean && keepMs !== 0) {

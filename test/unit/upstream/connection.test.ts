@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Lifeline } from '../../../src/domain/lifeline.js';
 import type { UpstreamClient, UpstreamResponse } from '../../../src/domain/upstream.js';
@@ -84,6 +85,24 @@ describe('a connection', () => {
     await connection(0).closed;
     await ask();
     expect(upstream.connections).toHaveLength(2);
+  });
+
+  it('is not kept when the server answers before it has read the request', async () => {
+    const early = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.pause();
+      socket.write(whole('no need'));
+      opened.push(socket);
+    });
+    const opened: Socket[] = [];
+    await new Promise<void>((resolve) => early.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(early.address() as AddressInfo).port}`;
+    const payload = { kind: 'json' as const, body: 'x'.repeat(32 * 1024 * 1024) };
+    expect(await textOf(client, aCall(url, { payload }))).toBe('no need');
+    expect(await textOf(client, aCall(url))).toBe('no need');
+    expect(opened).toHaveLength(2);
+    early.close();
+    for (const socket of opened) socket.destroy();
   });
 
   it('is kept when the server says how long, until a second before that', async () => {
