@@ -170,6 +170,8 @@ export class Connection implements Carrier {
     const request = this.#request;
     const isConnecting = this.#connecting !== null;
     const isUnsent = exchange !== null && request !== null && !isConnecting;
+    // A session may be why: the next begins without.
+    if (isConnecting) this.#owner.session = null;
     if (isUnsent) this.#owner.returned(exchange, request);
     this.abort();
     if (!isUnsent) exchange?.fail(isConnecting ? beforeConnected(error) : error);
