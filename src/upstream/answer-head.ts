@@ -23,6 +23,8 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const EDGE_SPACE = /^[\t ]+|[\t ]+$/g;
 const DIGITS = /^\d+$/;
 const START = 'HTTP/1.';
+const LENGTH = 'content-length';
+const CODING = 'transfer-encoding';
 
 /**
  * An answer's head without the empty line at its end, as latin1. As strict as llhttp, and stricter about versions: no
@@ -64,11 +66,15 @@ export function addField(headers: HeaderFields, line: string): boolean {
   if (!TOKEN.test(name)) throw malformedAnswer('HPE_INVALID_HEADER_TOKEN', 'Invalid header token');
   const raw = line.slice(colon + 1);
   if (!VALUE.test(raw)) throw malformedAnswer('HPE_INVALID_HEADER_TOKEN', 'Invalid header value char');
+  // Where a body ends is said without tabs: others read them differently.
+  if ((name === LENGTH || name === CODING) && raw.includes('\t')) {
+    throw malformedAnswer('HPE_INVALID_HEADER_TOKEN', `Invalid character in ${name}`);
+  }
   const value = trimmed(raw);
   const before = headers[name];
   // Names that every object knows (`constructor`) are no strings there.
   headers[name] = typeof before === 'string' ? `${before}, ${value}` : value;
-  return name === 'content-length';
+  return name === LENGTH;
 }
 
 function parseStatus(text: string): number {
@@ -94,8 +100,8 @@ function parseStatus(text: string): number {
 
 /** RFC 9112, section 6.3. */
 function bodyLengthOf(status: number, headers: HeaderFields): number {
-  const length = headers['content-length'];
-  const coding = headers['transfer-encoding'];
+  const length = headers[LENGTH];
+  const coding = headers[CODING];
   if (length !== undefined && coding !== undefined) {
     throw malformedAnswer('HPE_INVALID_TRANSFER_ENCODING', "Content-Length can't be present with Transfer-Encoding");
   }

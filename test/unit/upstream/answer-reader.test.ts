@@ -116,6 +116,8 @@ describe('an answer’s head', () => {
       ['HPE_INVALID_HEADER_TOKEN', `${OK}content-length:\r\n\t2\r\n\r\nhi`],
       ['HPE_UNEXPECTED_CONTENT_LENGTH', `${OK}content-length: 2\r\ncontent-length: 2\r\n\r\nhi`],
       ['HPE_UNEXPECTED_CONTENT_LENGTH', `${OK}content-length: 2\r\ncontent-length: 3\r\n\r\nhi!`],
+      ['HPE_INVALID_HEADER_TOKEN', `${OK}content-length: 2\t\r\n\r\nhi`],
+      ['HPE_INVALID_HEADER_TOKEN', `${OK}transfer-encoding:\tchunked\r\n\r\n0\r\n\r\n`],
       ['HPE_INVALID_CONTENT_LENGTH', `${OK}content-length: 2, 2\r\n\r\nhi`],
       ['HPE_INVALID_CONTENT_LENGTH', `${OK}content-length: +2\r\n\r\nhi`],
       ['HPE_INVALID_CONTENT_LENGTH', `${OK}content-length: -2\r\n\r\nhi`],
