@@ -1,32 +1,45 @@
 import { performance } from 'node:perf_hooks';
-import type { Dispatcher } from 'undici';
+import type { Lifeline } from '../domain/lifeline.js';
 import type { HeaderFields } from '../domain/provider.js';
 import { type TakePart, UpstreamBrokenError, type UpstreamCall } from '../domain/upstream.js';
+import type { Deadline, Deadlines } from './deadlines.js';
 import { failureFromError } from './failure.js';
 
 /** Bytes of an answer held here before the provider is told to wait. */
 const HIGH_WATER_BYTES = 256 * 1024;
 
-/** Who gets what comes. Without one it is kept. */
+/** What carries an exchange: a connection of ours, or undici. */
+export interface Carrier {
+  pause(): void;
+  resume(): void;
+  /** Ends the connection at once. The exchange is told nothing more. */
+  abort(reason: Error): void;
+}
+
+/** Who waits for what comes. Told once, and then no reader until it says that it waits again. */
 interface Reader {
-  /** Something came; it is in the queue. */
-  arrived(): void;
+  arrived(part: Buffer): void;
   ended(): void;
   failed(error: unknown): void;
 }
 
-/** One dispatch: undici's callbacks in, the answer's parts out, with the deadlines of the call. */
-export class Exchange implements Dispatcher.DispatchHandler {
-  /** @throws what came instead of an answer's head, as undici says it */
-  readonly started: Promise<void>;
+/** One call: what its carrier says in, the answer's parts out, with the deadlines of the call. */
+export class Exchange {
   status = 0;
   headers: HeaderFields = {};
-  readonly #call: UpstreamCall;
-  readonly #onEnd: () => void;
-  #resolveStarted!: () => void;
-  #rejectStarted!: (error: unknown) => void;
-  #controller: Dispatcher.DispatchController | null = null;
-  readonly #timer: NodeJS.Timeout;
+  /** What came instead of an answer, or of its end; null for nothing. */
+  error: unknown = null;
+  readonly #life: Lifeline;
+  readonly #limits: UpstreamCall['limits'];
+  readonly #secrets: readonly string[];
+  readonly #idleMs: number;
+  /** Null once it was called: it holds the call, and with it a body that was sent long ago. */
+  #onStart: (() => void) | null;
+  readonly #onLifeEnd: () => void;
+  readonly #deadlines: Deadlines;
+  readonly #deadline: Deadline;
+  #carrier: Carrier | null = null;
+  #isPaused = false;
   /** Made by the first who has to wait: most answers come with their head. */
   #idle: NodeJS.Timeout | null = null;
   /** When a reader last began to wait. */
@@ -35,63 +48,86 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #queuedBytes = 0;
   #ended = false;
   #isBodyLate = false;
-  #error: unknown = null;
   #reader: Reader | null = null;
 
-  constructor(call: UpstreamCall) {
-    this.#call = call;
-    this.started = new Promise((resolve, reject) => {
-      this.#resolveStarted = resolve;
-      this.#rejectStarted = reject;
-    });
-    this.#onEnd = () => this.#fail(call.life.reason);
-    call.life.onEnd(this.#onEnd);
-    this.#timer = setTimeout(() => {
-      if (this.#isBodyLate) this.#timer.refresh();
-      else this.#fail(timeoutError('UND_ERR_HEADERS_TIMEOUT', `no answer within ${call.firstByteMs} ms`));
-    }, call.firstByteMs);
+  /** `onStart` is called once: when an answer's head is there, or when `error` is what came instead. */
+  constructor(call: UpstreamCall, deadlines: Deadlines, onStart: () => void) {
+    const { life, firstByteMs } = call;
+    this.#life = life;
+    this.#limits = call.limits;
+    this.#secrets = call.secrets;
+    this.#idleMs = call.idleMs;
+    this.#onStart = onStart;
+    this.#onLifeEnd = () => this.fail(life.reason);
+    life.onEnd(this.#onLifeEnd);
+    this.#deadlines = deadlines;
+    this.#deadline = deadlines.start(firstByteMs, () => this.#lookAtHead(firstByteMs));
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#ended) controller.abort(asError(this.#error));
-    else this.#call.limits.sent();
+  /** From now on `carrier` is what ends with the call. */
+  carriedBy(carrier: Carrier): void {
+    if (this.#ended) carrier.abort(asError(this.error));
+    else this.#carrier = carrier;
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
-    if (status < 200) return;
+  /** The request goes out now. */
+  sent(): void {
+    this.#limits.sent();
+  }
+
+  /** The answer's head is there: that of the answer itself, and not one of those with a status below 200. */
+  head(status: number, headers: HeaderFields): void {
+    if (this.#ended) return;
     this.status = status;
-    this.headers = flatten(headers);
-    clearTimeout(this.#timer);
-    this.#resolveStarted();
+    this.headers = headers;
+    this.#deadlines.stop(this.#deadline);
+    this.#start();
+  }
+
+  data(part: Buffer): void {
+    if (this.#ended) return;
+    const reader = this.#reader;
+    if (reader !== null) {
+      this.#reader = null;
+      reader.arrived(part);
+      return;
+    }
+    this.#keep(part);
+    if (this.#queuedBytes <= HIGH_WATER_BYTES || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#carrier?.pause();
+  }
+
+  /** The answer is whole. */
+  end(): void {
+    if (this.#ended) return;
+    this.#finish();
+    const reader = this.#reader;
+    this.#reader = null;
+    reader?.ended();
+  }
+
+  fail(error: unknown): void {
+    if (this.#ended) return;
+    this.error = error ?? new Error('aborted');
+    const carrier = this.#carrier;
+    this.#finish();
+    this.#start();
+    const reader = this.#reader;
+    this.#reader = null;
+    reader?.failed(this.#broken());
+    carrier?.abort(asError(this.error));
   }
 
   /** Whether the request's next part is still to come; from when it came the time to the first byte begins anew. */
   bodyIsLate(isLate: boolean): void {
     this.#isBodyLate = isLate;
-    if (!isLate && !this.#ended && this.status === 0) this.#timer.refresh();
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#ended) return;
-    this.#queue.push(chunk);
-    this.#queuedBytes += chunk.length;
-    if (this.#reader !== null) this.#reader.arrived();
-    else if (this.#queuedBytes > HIGH_WATER_BYTES) controller.pause();
-  }
-
-  onResponseEnd(): void {
-    this.#finish();
-    this.#reader?.ended();
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(error);
+    if (!isLate) this.#deadlines.restart(this.#deadline);
   }
 
   /** True when the answer has come to its good end: what is left of it is taken without waiting. */
   get isWhole(): boolean {
-    return this.#ended && this.#error === null;
+    return this.#ended && this.error === null;
   }
 
   /** What has come since the last call, as it came. */
@@ -107,17 +143,20 @@ export class Exchange implements Dispatcher.DispatchHandler {
    * @throws as `next`
    */
   collect(maxBytes: number): Promise<Buffer[] | null> {
-    if (this.#error !== null) return Promise.reject(this.#broken());
+    if (this.error !== null) return Promise.reject(this.#broken());
     return new Promise((resolve, reject) => {
       const look = () => {
         if (this.#queuedBytes > maxBytes) {
-          this.#reader = null;
           this.cancel();
           resolve(null);
         } else if (this.#ended) resolve(this.takenParts());
         else this.#wait(reader);
       };
-      const reader: Reader = { arrived: look, ended: look, failed: reject };
+      const arrived = (part: Buffer) => {
+        this.#keep(part);
+        look();
+      };
+      const reader: Reader = { arrived, ended: look, failed: reject };
       look();
       this.#goOn();
     });
@@ -133,112 +172,110 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#goOn();
       return Promise.resolve(part);
     }
-    if (this.#error !== null) return Promise.reject(this.#broken());
+    if (this.error !== null) return Promise.reject(this.#broken());
     if (this.#ended) return Promise.resolve(null);
     return new Promise((resolve, reject) => {
-      const read = () => {
-        this.#reader = null;
-        resolve(this.#taken());
-      };
-      this.#wait({ arrived: read, ended: read, failed: reject });
+      this.#wait({ arrived: resolve, ended: () => resolve(null), failed: reject });
     });
   }
 
   /**
-   * Hands over what comes until the end, or until `take` wants no more. What comes together, in one turn of the event
-   * loop, is one part. While `take` waits, the provider is told to when too much is kept.
+   * Hands over what comes until the end, or until `take` wants no more. What was kept meanwhile is one part. While
+   * `take` waits, the provider is told to when too much is kept.
    * @throws UpstreamBrokenError or the lifeline's reason, and what `take` throws
    */
   pipe(take: TakePart): Promise<void> {
     return new Promise((resolve, reject) => {
-      let isDue = false;
-      const give = () => {
-        isDue = false;
-        try {
-          for (let part = this.#taken(); part !== null; part = this.#taken()) {
-            const goOn = take(part);
-            if (goOn === true) continue;
-            this.#reader = null;
-            if (goOn === false) resolve();
-            else goOn.then((isMore) => (isMore ? read() : resolve()), reject);
-            return;
-          }
-        } catch (error) {
-          this.#reader = null;
-          reject(error);
-          return;
-        }
+      const goOn = () => {
         if (!this.#ended) this.#wait(reader);
-        else if (this.#error === null) resolve();
+        else if (this.error === null) resolve();
         else reject(this.#broken());
       };
-      const due = () => {
-        if (isDue) return;
-        isDue = true;
-        process.nextTick(give);
+      const arrived = (part: Buffer) => {
+        try {
+          const isMore = take(part);
+          if (isMore === true) goOn();
+          else if (isMore === false) resolve();
+          else isMore.then((more) => (more ? read() : resolve()), reject);
+        } catch (error) {
+          reject(error);
+        }
       };
-      const reader: Reader = { arrived: due, ended: due, failed: due };
+      const reader: Reader = { arrived, ended: resolve, failed: reject };
       const read = () => {
-        give();
+        const part = this.#taken();
+        if (part === null) goOn();
+        else arrived(part);
         if (this.#reader !== null) this.#goOn();
       };
       read();
     });
   }
 
-  /** The same, joined; null when there is nothing. */
-  #taken(): Buffer | null {
-    const size = this.#queuedBytes;
-    const parts = this.takenParts();
-    return parts.length < 2 ? (parts[0] ?? null) : Buffer.concat(parts, size);
+  cancel(): void {
+    this.fail(new Error('the call was ended by the reader'));
   }
 
-  cancel(): void {
-    if (!this.#ended) this.#fail(new Error('the call was ended by the reader'));
+  #start(): void {
+    const onStart = this.#onStart;
+    this.#onStart = null;
+    onStart?.();
+  }
+
+  #keep(part: Buffer): void {
+    this.#queue.push(part);
+    this.#queuedBytes += part.length;
+  }
+
+  /** The same as `takenParts`, joined; null when there is nothing. */
+  #taken(): Buffer | null {
+    const size = this.#queuedBytes;
+    if (size === 0) return null;
+    const parts = this.takenParts();
+    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size);
   }
 
   /** Undici hands over what it held back before this returns. */
   #goOn(): void {
-    if (this.#controller?.paused === true) this.#controller.resume();
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#carrier?.resume();
   }
 
   /** From now on something has to come within the idle time. */
   #wait(reader: Reader): void {
     this.#reader = reader;
     this.#waitingSince = performance.now();
-    this.#idle ??= setTimeout(() => this.#lookAtIdle(), this.#call.idleMs);
+    this.#idle ??= setTimeout(() => this.#lookAtIdle(), this.#idleMs);
   }
 
   #lookAtIdle(): void {
-    const { idleMs } = this.#call;
+    const ms = this.#idleMs;
     // Nobody waiting means that the client is slow, not the provider: the next to wait starts the time anew.
-    const leftMs = this.#reader === null ? idleMs : this.#waitingSince + idleMs - performance.now();
-    if (leftMs <= 0) this.#fail(timeoutError('UND_ERR_BODY_TIMEOUT', `nothing more came for ${idleMs} ms`));
+    const leftMs = this.#reader === null ? ms : this.#waitingSince + ms - performance.now();
+    if (leftMs <= 0) this.fail(timeoutError('UND_ERR_BODY_TIMEOUT', `nothing more came for ${ms} ms`));
     else this.#idle = setTimeout(() => this.#lookAtIdle(), leftMs);
   }
 
-  #fail(error: unknown): void {
-    if (this.#ended) return;
-    this.#error = error ?? new Error('aborted');
-    this.#finish();
-    this.#rejectStarted(this.#error);
-    this.started.catch(() => {});
-    this.#reader?.failed(this.#broken());
-    this.#controller?.abort(asError(this.#error));
+  #lookAtHead(ms: number): void {
+    // Only a body that is sent as it is made is ever late: its next part begins the time anew.
+    if (this.#isBodyLate) this.#deadlines.join(this.#deadline);
+    else this.fail(timeoutError('UND_ERR_HEADERS_TIMEOUT', `no answer within ${ms} ms`));
   }
 
   /** What a reader is told: the reason of the request's end, or how the answer broke. */
   #broken(): unknown {
-    const { life, secrets } = this.#call;
-    if (life.isEnded) return life.reason;
-    return new UpstreamBrokenError(failureFromError(this.#error, { secrets }), { cause: this.#error });
+    if (this.#life.isEnded) return this.#life.reason;
+    const failure = failureFromError(this.error, { secrets: this.#secrets });
+    return new UpstreamBrokenError(failure, { cause: this.error });
   }
 
   #finish(): void {
     this.#ended = true;
-    clearTimeout(this.#timer);
+    this.#carrier = null;
+    this.#deadlines.stop(this.#deadline);
     if (this.#idle !== null) clearTimeout(this.#idle);
-    this.#call.life.offEnd(this.#onEnd);
+    this.#life.offEnd(this.#onLifeEnd);
   }
 }
 
@@ -248,13 +285,4 @@ function timeoutError(code: string, message: string): Error {
 
 function asError(value: unknown): Error {
   return value instanceof Error ? value : new Error(String(value));
-}
-
-function flatten(headers: Record<string, unknown>): HeaderFields {
-  const flat: HeaderFields = {};
-  for (const name in headers) {
-    const value = headers[name];
-    flat[name] = typeof value === 'string' ? value : Array.isArray(value) ? value.join(', ') : String(value);
-  }
-  return flat;
 }

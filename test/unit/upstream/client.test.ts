@@ -50,8 +50,8 @@ describe('an address', () => {
     expect(upstream.requests.at(-1)?.path).toBe('/?a=b');
   });
 
-  it('that is none is a failed call, and no fault of ours', async () => {
-    const result = await client.send({ ...call(), route: { method: 'GET', url: 'http:// /x' } });
+  it.each(['http:// /x', 'ftp://localhost/x', 'nowhere'])('%j is a failed call, and no fault of ours', async (url) => {
+    const result = await client.send({ ...call(), route: { method: 'GET', url } });
     expect(result).toMatchObject({ ok: false, failure: { kind: 'connect', sent: false } });
   });
 });

@@ -1,0 +1,122 @@
+import { type AnswerHead, CHUNKED, checkBeginning, MAX_HEAD_BYTES, parseHead, UNTIL_CLOSE } from './answer-head.js';
+import { ChunkedBody } from './chunked-body.js';
+import { headersOverflow, socketError } from './protocol-error.js';
+
+const CR = 13;
+const LF = 10;
+const HEAD_END = Buffer.from('\r\n\r\n');
+const SWITCHING_PROTOCOLS = 101;
+
+/** From so much of a body on, it is read to where it stays; before, it is copied out of the buffer all reads share. */
+const DIRECT_FROM_BYTES = 32 * 1024;
+/** A length is only what the server says: so much is set aside for it at once. */
+const BLOCK_BYTES = 256 * 1024;
+
+/**
+ * Takes the bytes of one answer after the other apart (RFC 9112). `take` fills the fields with what a read brought, so
+ * that whoever called looks at them once, and nothing of the read is needed any more.
+ */
+export class AnswerReader {
+  /** The answer's head, once it is there: answers with a status below 200 come before it and are passed over. */
+  head: AnswerHead | null = null;
+  /** What the last read brought of the body; null for nothing. */
+  part: Buffer | null = null;
+  isWhole = false;
+  /** Why there is no more to be made of what comes; null for no reason. What came before it is still what it is. */
+  error: Error | null = null;
+  /** Bytes of the last read that lay behind the answer's end. */
+  excess = 0;
+  #beginning: Buffer | null = null;
+  #left = 0;
+  #chunks: ChunkedBody | null = null;
+  #block: Buffer | null = null;
+  #filled = 0;
+
+  /** Where the next read should go; null for any place. */
+  get space(): Buffer | null {
+    return this.#block === null ? null : this.#block.subarray(this.#filled);
+  }
+
+  /** Takes the first `size` bytes of `read`: of `space`, if there is one. */
+  take(read: Buffer, size: number): void {
+    if (this.#block !== null) {
+      this.part = this.#block.subarray(this.#filled, this.#filled + size);
+      this.#filled += size;
+      this.#left -= size;
+      this.#afterPart();
+    } else if (this.head !== null) this.#takeBody(read, 0, size);
+    else {
+      try {
+        this.#takeHead(read, size);
+      } catch (error) {
+        this.error = error as Error;
+      }
+    }
+  }
+
+  /** The connection has ended: true when that is how this answer ends. */
+  get endsHere(): boolean {
+    return this.head !== null && this.#chunks === null && this.#left === UNTIL_CLOSE;
+  }
+
+  /** For the next answer. */
+  reset(): void {
+    this.head = null;
+    this.part = null;
+    this.isWhole = false;
+    this.excess = 0;
+    this.#chunks = null;
+  }
+
+  #takeHead(read: Buffer, size: number): void {
+    const before = this.#beginning;
+    const bytes = before === null ? read.subarray(0, size) : Buffer.concat([before, read.subarray(0, size)]);
+    this.#beginning = null;
+    for (let at = 0; ; ) {
+      // Left over by servers that end a body with one line end too many; llhttp passes over them, too.
+      while (bytes[at] === CR || bytes[at] === LF) at += 1;
+      const end = bytes.indexOf(HEAD_END, at);
+      if ((end === -1 ? bytes.length : end) - at > MAX_HEAD_BYTES) throw headersOverflow();
+      if (end === -1) {
+        checkBeginning(bytes.toString('latin1', at));
+        // Copied: what was read to is read to again.
+        this.#beginning = Buffer.from(bytes.subarray(at));
+        return;
+      }
+      const head = parseHead(bytes.toString('latin1', at, end));
+      at = end + HEAD_END.length;
+      if (head.status === SWITCHING_PROTOCOLS) throw socketError('bad upgrade');
+      if (head.status < 200) continue;
+      this.head = head;
+      this.#left = head.length;
+      this.#chunks = head.length === CHUNKED ? new ChunkedBody() : null;
+      this.#takeBody(bytes, at, bytes.length);
+      return;
+    }
+  }
+
+  #takeBody(bytes: Buffer, from: number, to: number): void {
+    if (this.#chunks !== null) {
+      this.part = this.#chunks.take(bytes, from, to);
+      this.isWhole = this.#chunks.isDone;
+      this.error = this.#chunks.error;
+      this.excess = to - this.#chunks.end;
+      return;
+    }
+    const size = this.#left === UNTIL_CLOSE ? to - from : Math.min(this.#left, to - from);
+    this.part = size === 0 ? null : Buffer.allocUnsafe(size);
+    if (this.part !== null) bytes.copy(this.part, 0, from, from + size);
+    if (this.#left === UNTIL_CLOSE) return;
+    this.#left -= size;
+    this.excess = to - from - size;
+    this.#afterPart();
+  }
+
+  #afterPart(): void {
+    this.isWhole = this.#left === 0;
+    if (this.#block !== null && this.#filled < this.#block.length) return;
+    this.#filled = 0;
+    // Not from the pool: it would be held as long as the block.
+    this.#block = this.#left < DIRECT_FROM_BYTES ? null : Buffer.allocUnsafeSlow(Math.min(this.#left, BLOCK_BYTES));
+  }
+}

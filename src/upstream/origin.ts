@@ -1,0 +1,69 @@
+import type { UpstreamCall } from '../domain/upstream.js';
+import { ConnectionPool, type PoolParts } from './connection-pool.js';
+import type { Exchange } from './exchange.js';
+import { type Address, parseAddress } from './open-socket.js';
+import { type RequestText, requestText } from './request-text.js';
+import type { UndiciWay } from './undici-way.js';
+
+/** What undici takes for a path, and so do we. */
+const PATH = /^\/[!-\xff]*$/;
+
+/** All connections to one origin that are made within one time. */
+export class Origin {
+  readonly #origin: string;
+  readonly #connectMs: number;
+  readonly #address: Address;
+  readonly #pool: ConnectionPool;
+  /** Loaded by the first call that needs it: it takes 50 ms and 9 MB. */
+  #undici: Promise<UndiciWay> | null = null;
+
+  /** @throws Error for what is no origin */
+  constructor(origin: string, connectMs: number, parts: PoolParts) {
+    this.#origin = origin;
+    this.#connectMs = connectMs;
+    this.#address = parseAddress(origin);
+    this.#pool = new ConnectionPool(this.#address, connectMs, parts);
+  }
+
+  /** Makes the call: on a connection of ours, or by undici what is not as plain as nearly all calls are. */
+  dispatch(path: string, call: UpstreamCall, exchange: Exchange): void {
+    const request = this.#plain(path, call);
+    if (request !== null) this.#pool.dispatch(exchange, request);
+    else void this.#dispatchByUndici(path, call, exchange);
+  }
+
+  /** Closes what is idle, and the rest as its call ends; resolves then. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((unused) => this.#pool.close(unused));
+    const undici = await this.#undici;
+    await Promise.all([closed, undici?.close()]);
+  }
+
+  /** Closes everything, and fails what is under way. */
+  async destroy(): Promise<void> {
+    const destroyed = this.#pool.destroy();
+    const undici = await this.#undici;
+    await Promise.all([destroyed, undici?.destroy()]);
+  }
+
+  #plain(path: string, { route, headers, payload }: UpstreamCall): RequestText | null {
+    if (!PATH.test(path) || payload?.kind === 'stream') return null;
+    const { host } = this.#address;
+    return requestText({ method: route.method, path, host, headers, body: payload === null ? null : payload.body });
+  }
+
+  async #dispatchByUndici(path: string, call: UpstreamCall, exchange: Exchange): Promise<void> {
+    try {
+      this.#undici ??= this.#loadUndici();
+      const undici = await this.#undici;
+      undici.dispatch(path, call, exchange);
+    } catch (error) {
+      exchange.fail(error);
+    }
+  }
+
+  async #loadUndici(): Promise<UndiciWay> {
+    const { UndiciWay } = await import('./undici-way.js');
+    return new UndiciWay(this.#origin, this.#connectMs);
+  }
+}

@@ -1,0 +1,38 @@
+/** Something that can be written to: a kept connection with a call to carry. */
+export interface Writer {
+  write(): void;
+}
+
+/**
+ * When a kept connection is written to: after the event loop has looked at what came on it since it became free. A
+ * server that closes a connection it said it would keep is met by no request then, unless both are under way at once.
+ */
+export class WriteTurns {
+  /** How often the loop has looked since something was asked of this. */
+  count = 0;
+  #due: Writer[] = [];
+  #dueNext: Writer[] = [];
+  #immediate: NodeJS.Immediate | null = null;
+
+  /** A connection became free: the loop's next look is counted. */
+  expect(): void {
+    this.#immediate ??= setImmediate(() => this.#turn());
+  }
+
+  /** Writes after the loop's next look, or the one after that: for a connection that became free in this very turn. */
+  add(writer: Writer, isFresh: boolean): void {
+    if (isFresh) this.#dueNext.push(writer);
+    else this.#due.push(writer);
+    this.expect();
+  }
+
+  #turn(): void {
+    this.count += 1;
+    this.#immediate = null;
+    const due = this.#due;
+    this.#due = this.#dueNext;
+    this.#dueNext = [];
+    if (this.#due.length > 0) this.expect();
+    for (const writer of due) writer.write();
+  }
+}
