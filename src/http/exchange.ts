@@ -67,6 +67,6 @@ export interface Exchange extends RequestHead {
   drained(): Promise<void>;
   /** Breaks off. */
   destroy(): void;
-  /** Calls back once the answer is written out or the connection has closed, whichever is first. */
+  /** For one who asks: called once the answer is written out or the connection has closed, whichever is first. */
   onClose(callback: () => void): void;
 }

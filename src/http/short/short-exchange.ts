@@ -9,6 +9,7 @@ import type { IncomingBody } from './incoming-body.js';
 /** Bytes up to this are copied into the text of a write; more are handed over as they are. */
 const COPIED_BYTES = 8 * 1_024;
 const NO_HEADERS: ReadHeaders = {};
+const NO_FIELDS: FlatHeaders = [];
 
 /** What an exchange asks of the connection it is on. */
 export interface Wire {
@@ -32,12 +33,12 @@ export class ShortExchange implements Exchange {
   closes: boolean;
   readonly #wire: Wire;
   readonly #body: IncomingBody;
-  #preset: FlatHeaders = [];
+  #preset = NO_FIELDS;
   #isBegun = false;
   #isEnded = false;
   /** Written with what comes next. */
   #head = '';
-  #onClose: Array<() => void> = [];
+  #onClose: (() => void) | null = null;
   #drain: { promise: Promise<void>; resolve: () => void } | null = null;
 
   constructor(parts: { wire: Wire; head: PlainHead; body: IncomingBody; state: RequestState; closes: boolean }) {
@@ -70,11 +71,11 @@ export class ShortExchange implements Exchange {
   }
 
   preset(name: string, value: string | null): void {
-    this.#preset = value === null ? [] : [name, value];
+    this.#preset = value === null ? NO_FIELDS : [name, value];
   }
 
   answer(status: number, headers: FlatHeaders, body: AnswerBody): void {
-    const head = this.#makeHead(status, headers, { isChunked: false });
+    const head = this.#makeHead(status, headers, false);
     if (!this.#startsLast()) return;
     const { socket, onWritten } = this.#wire;
     if (typeof body === 'string' && Buffer.byteLength(body) === body.length) {
@@ -92,7 +93,7 @@ export class ShortExchange implements Exchange {
   }
 
   begin(status: number, headers: FlatHeaders): void {
-    this.#head = this.#makeHead(status, headers, { isChunked: true });
+    this.#head = this.#makeHead(status, headers, true);
   }
 
   write(part: string | Buffer): boolean {
@@ -143,7 +144,7 @@ export class ShortExchange implements Exchange {
   }
 
   onClose(callback: () => void): void {
-    this.#onClose.push(callback);
+    this.#onClose = callback;
   }
 
   /** The answer is written out, or never will be. */
@@ -151,31 +152,30 @@ export class ShortExchange implements Exchange {
     this.#isEnded = true;
     this.#body.drop();
     this.onDrain();
-    for (const callback of this.#onClose.splice(0)) callback();
+    const callback = this.#onClose;
+    this.#onClose = null;
+    callback?.();
   }
 
-  #makeHead(status: number, headers: FlatHeaders, { isChunked }: { isChunked: boolean }): string {
-    const { date, keepAliveMs } = this.#wire;
-    const own = this.#withoutConnection(headers);
-    const { closes } = this;
+  #makeHead(status: number, headers: FlatHeaders, isChunked: boolean): string {
+    // Of an answer's own headers only this one says something of the connection: that it closes.
+    const at = headers.indexOf('connection');
+    if (at !== -1) {
+      this.closes = true;
+      headers.splice(at, 2);
+    }
     const text = answerHead({
-      ...{ status, headers: own, preset: this.#preset },
+      status,
+      headers,
+      preset: this.#preset,
       isChunked,
-      closes,
-      date,
-      keepAliveMs,
+      closes: this.closes,
+      date: this.#wire.date,
+      keepAliveMs: this.#wire.keepAliveMs,
     });
     this.#isBegun = true;
     this.headers = NO_HEADERS;
     return text;
-  }
-
-  /** Of an answer's own headers only this one says something of the connection: that it closes. */
-  #withoutConnection(headers: FlatHeaders): FlatHeaders {
-    const at = headers.indexOf('connection');
-    if (at === -1) return headers;
-    this.closes = true;
-    return headers.toSpliced(at, 2);
   }
 
   /** False when nobody is there to be written to. What has not come of the body is let run dry. */
