@@ -9,6 +9,9 @@ import { ShortExchange, type Wire } from './short-exchange.js';
 /** Of what a client sends before it has its answer, so much is kept before it is not read any more. */
 const MOST_HELD_BYTES = 64 * 1_024;
 
+/** An error of a socket: its close follows, which says enough. */
+function untold(): void {}
+
 /** What the connections of a server share. */
 export interface ConnectionHost {
   readonly date: HttpDate;
@@ -51,7 +54,7 @@ export class ShortConnection implements Wire {
     this.socket = socket;
     this.#host = host;
     socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain);
-    socket.on('error', this.#onError).on('close', this.#onClose);
+    socket.on('error', untold).on('close', this.#onClose);
   }
 
   get date(): HttpDate {
@@ -85,7 +88,8 @@ export class ShortConnection implements Wire {
     const { requestMs, keepAliveMs, refusal } = this.#host;
     const waitedMs = now - this.#since;
     if (this.#awaited === 'next' || this.#awaited === 'close') {
-      if (waitedMs >= keepAliveMs) this.socket.destroy();
+      // Of an answer that is read slowly the rest may still be on its way.
+      if (waitedMs >= keepAliveMs && this.socket.writableLength === 0) this.socket.destroy();
     } else if (this.#awaited !== null && waitedMs >= requestMs) {
       const isAnswered = this.#awaited === 'body' && this.#exchange?.isBegun !== false;
       this.#closeAfter(isAnswered ? null : refusal('timeout'));
@@ -96,7 +100,7 @@ export class ShortConnection implements Wire {
   release(data: Buffer): void {
     const { socket } = this;
     socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
-    socket.off('error', this.#onError).off('close', this.#onClose);
+    socket.off('error', untold).off('close', this.#onClose);
     // Until there is another who reads.
     socket.pause();
     socket.unshift(data);
@@ -175,9 +179,6 @@ export class ShortConnection implements Wire {
   }
 
   readonly #onDrain = (): void => this.#exchange?.onDrain();
-
-  /** A close follows. */
-  readonly #onError = (): void => {};
 
   readonly #onClose = (): void => {
     this.#host.left(this);

@@ -26,13 +26,18 @@ export class ShortServer extends Server implements ConnectionHost {
   readonly hotPaths: () => HotPaths;
   readonly isDraining: () => boolean;
   readonly refusal: ConnectionHost['refusal'];
-  /** A list in which places change hands; see InFlight. */
+  /** A list in which places change hands. A socket that is destroyed leaves it later, so it can be gone through as it is. */
   readonly #connections: ShortConnection[] = [];
   readonly #toNode: (socket: Socket) => void;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(options: ShortServerOptions) {
-    super({ noDelay: true, keepAliveTimeout: options.keepAliveMs, requestTimeout: options.requestMs });
+    super({
+      noDelay: true,
+      keepAliveTimeout: options.keepAliveMs,
+      requestTimeout: options.requestMs,
+      connectionsCheckingInterval: options.lookMs,
+    });
     this.keepAliveMs = options.keepAliveMs;
     this.requestMs = options.requestMs;
     this.hotPaths = options.hotPaths;
@@ -68,14 +73,14 @@ export class ShortServer extends Server implements ConnectionHost {
 
   /** `close` calls it as well. */
   override closeIdleConnections(): void {
-    for (const connection of [...this.#connections]) {
+    for (const connection of this.#connections) {
       if (connection.isIdle) connection.socket.destroy();
     }
     super.closeIdleConnections();
   }
 
   override closeAllConnections(): void {
-    for (const connection of [...this.#connections]) connection.socket.destroy();
+    for (const connection of this.#connections) connection.socket.destroy();
     super.closeAllConnections();
   }
 
@@ -87,6 +92,6 @@ export class ShortServer extends Server implements ConnectionHost {
 
   #lookAtTime(): void {
     const now = performance.now();
-    for (const connection of [...this.#connections]) connection.lookAtTime(now);
+    for (const connection of this.#connections) connection.lookAtTime(now);
   }
 }
