@@ -54,7 +54,7 @@ export interface Exchange extends RequestHead {
   readonly isBegun: boolean;
   /** True while more of an answer can be written. */
   readonly isOpen: boolean;
-  /** A field beside those that the answer begins with; null takes it back. */
+  /** One field before those that the answer begins with; null takes it back. */
   preset(name: string, value: string | null): void;
   /** A whole answer. `headers` has the body's length. */
   answer(status: number, headers: FlatHeaders, body: AnswerBody): void;

@@ -78,18 +78,18 @@ export class ShortExchange implements Exchange {
     const head = this.#makeHead(status, headers, false);
     if (!this.#startsLast()) return;
     const { socket, onWritten } = this.#wire;
-    if (typeof body === 'string' && Buffer.byteLength(body) === body.length) {
-      socket.write(head + body, 'latin1', onWritten);
-    } else if (Buffer.isBuffer(body) && body.length <= COPIED_BYTES) {
-      socket.write(head + body.toString('latin1'), 'latin1', onWritten);
-    } else {
-      socket.cork();
-      const parts = typeof body === 'string' || Buffer.isBuffer(body) ? [body] : body;
-      socket.write(head, 'latin1');
-      for (const part of parts) socket.write(part);
-      socket.write('', onWritten);
-      socket.uncork();
+    const encoding = typeof body === 'string' && Buffer.byteLength(body) === body.length ? 'latin1' : 'utf8';
+    const text = wholeText(body, encoding);
+    if (text !== null) {
+      socket.write(head + text, 'latin1', onWritten);
+      return;
     }
+    socket.cork();
+    socket.write(head, 'latin1');
+    if (typeof body === 'string') socket.write(body, encoding);
+    else for (const part of Buffer.isBuffer(body) ? [body] : body) socket.write(part);
+    socket.write('', onWritten);
+    socket.uncork();
   }
 
   begin(status: number, headers: FlatHeaders): void {
@@ -186,4 +186,11 @@ export class ShortExchange implements Exchange {
     this.#wire.bodyAsked();
     return true;
   }
+}
+
+/** A small body as Latin-1 that has its bytes; null where that is not at hand. */
+function wholeText(body: AnswerBody, encoding: 'latin1' | 'utf8'): string | null {
+  if (body.length > COPIED_BYTES) return null;
+  if (typeof body === 'string') return encoding === 'latin1' ? body : null;
+  return Buffer.isBuffer(body) ? body.toString('latin1') : null;
 }
