@@ -1,4 +1,3 @@
-import type { RequestListener } from 'node:http';
 import { systemClock } from './composition/clock.js';
 import { createFoundation, openLedger } from './composition/foundation.js';
 import { observeGauges } from './composition/gauges.js';
@@ -112,9 +111,8 @@ export async function startApp({ config, source, reading, env }: AppOptions): Pr
     }
     running.swap(first);
     observeGauges(metrics, running, foundation.limiter);
-    const handle: RequestListener = (request, response) => running.serving.handle(request, response);
     const server = createListener({
-      handle,
+      handler: () => running.serving.handler,
       bodyLimitBytes: () => running.config.server.bodyLimitBytes,
       isDraining: () => inFlight.isDraining,
     });

@@ -1,4 +1,3 @@
-import type { RequestListener } from 'node:http';
 import type { Config } from '../config/config.js';
 import { maskedConfig } from '../config/masked.js';
 import { parseConfigText } from '../config/parse.js';
@@ -9,7 +8,7 @@ import type { ReloadOutcome } from '../http/admin/reload.js';
 import { costReportAnswer, wasteReportAnswer } from '../http/admin/reports.js';
 import { requestDetailAnswer, requestListAnswer } from '../http/admin/requests.js';
 import { statsAnswer } from '../http/admin/stats.js';
-import { createHttpHandler, type HttpParts } from '../http/server.js';
+import { createHttpHandler, type HttpHandler, type HttpParts } from '../http/server.js';
 import { audioLength } from '../metering/audio-length.js';
 import { billingAnswer, parseRequestIds } from '../partner/billing.js';
 import { adapters } from '../providers/registry.js';
@@ -26,7 +25,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 /** One configuration with the routes that answer by it: what a reload swaps. */
 export interface Serving {
   generation: Generation;
-  handle: RequestListener;
+  handler: HttpHandler;
 }
 
 /** What the routes of every configuration share. */
@@ -44,7 +43,7 @@ export function makeServing(generation: Generation, parts: ServingParts): Servin
   const { foundation, newId } = parts;
   const { server, logging } = generation.config;
   const current = httpParts(generation, parts);
-  const handle = createHttpHandler({
+  const handler = createHttpHandler({
     current: () => current,
     cors: () => server.cors,
     trustProxy: server.trustProxy,
@@ -53,7 +52,7 @@ export function makeServing(generation: Generation, parts: ServingParts): Servin
     clock: systemClock,
     logger: foundation.logger,
   });
-  return { generation, handle };
+  return { generation, handler };
 }
 
 function httpParts(generation: Generation, parts: ServingParts): HttpParts {

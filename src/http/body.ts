@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { WaybillError } from '../domain/errors.js';
 import type { JsonBody } from '../domain/task.js';
 import { JsonTextError, parseJsonBody } from '../wire/json-text.js';
+import type { Exchange } from './exchange.js';
 
 /**
  * Reads a request's body, which is refused by its announced length before a byte of it is read. A client that is slow
@@ -47,6 +48,12 @@ export function checkAnnounced(req: IncomingMessage, limitBytes: number): void {
 export function brokenOff(cause?: unknown): WaybillError {
   const message = 'The request broke off before its body was complete.';
   return new WaybillError('invalid_request', { message, cause });
+}
+
+/** What `make` makes of the body, at once where it has come. @throws WaybillError body_too_large, invalid_request */
+export function readJson<T>(exchange: Exchange, limitBytes: number, make: (body: JsonBody) => T): T | Promise<T> {
+  const body = exchange.readBody(limitBytes);
+  return body instanceof Promise ? body.then((bytes) => make(parseJson(bytes))) : make(parseJson(body));
 }
 
 /** @throws WaybillError body_too_large, invalid_request */

@@ -1,7 +1,7 @@
 import { WaybillError } from '../domain/errors.js';
 import type { BroughtKey } from '../domain/keys.js';
 import { Secret } from '../domain/secret.js';
-import type { HttpContext } from './context.js';
+import type { Exchange } from './exchange.js';
 
 const HEADER = 'x-waybill-provider-key';
 const MAX_KEY_CHARACTERS = 4_096;
@@ -17,10 +17,10 @@ export interface BringingParts {
  * but the id of an entry that there is: whoever leaves the id out has a key in its place.
  * @throws WaybillError invalid_request
  */
-export function broughtKey({ req }: HttpContext, { bring }: BringingParts): BroughtKey | undefined {
-  const header = req.headers[HEADER];
+export function broughtKey(exchange: Exchange, { bring }: BringingParts): BroughtKey | undefined {
+  const header = exchange.headers[HEADER];
   if (header === undefined) return undefined;
-  if (req.headersDistinct[HEADER]?.length !== 1 || typeof header !== 'string') throw refused('is given more than once');
+  if (exchange.isRepeated(HEADER) || typeof header !== 'string') throw refused('is given more than once');
   const equals = header.indexOf('=');
   const providerId = header.slice(0, equals).trim();
   const key = header.slice(equals + 1).trim();

@@ -1,20 +1,13 @@
 import type { ParameterizedContext } from 'koa';
-
-/** What every request carries from its first middleware on. */
-export interface RequestState {
-  /** UUIDv7; the answer's `Inference-Id` and `x-request-id`. */
-  inferenceId: string;
-  /** Epoch milliseconds. */
-  receivedAt: number;
-}
+import type { RequestHead, RequestState } from './exchange.js';
 
 export type HttpContext = ParameterizedContext<RequestState>;
 
 /** The key a client presents: `Authorization: Bearer …`, else `x-api-key`. A proxy's own `Authorization` hides neither. */
-export function presentedKey(ctx: HttpContext): string | null {
-  const bearer = /^Bearer +(.+)$/i.exec(ctx.req.headers.authorization ?? '')?.[1]?.trim();
+export function presentedKey({ headers }: Pick<RequestHead, 'headers'>): string | null {
+  const bearer = /^Bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1]?.trim();
   if (bearer !== undefined && bearer !== '') return bearer;
-  const key = ctx.req.headers['x-api-key'];
+  const key = headers['x-api-key'];
   return typeof key === 'string' ? key : null;
 }
 

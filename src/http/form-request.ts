@@ -3,9 +3,9 @@ import { WaybillError } from '../domain/errors.js';
 import type { FormStep, JsonBody, Task, TaskRequest } from '../domain/task.js';
 import { writeObject } from '../wire/json-text.js';
 import { refuse, refuseStream } from '../wire/task-request.js';
-import type { HttpContext } from './context.js';
 import { readForm } from './form-steps.js';
 import { idempotencyKey } from './idempotent.js';
+import type { NodeExchange } from './node-exchange.js';
 import { jsonRequest, type OpenedRequest, type OpeningParts, type OpenRequest } from './opened-request.js';
 import { SpooledForm } from './spooled-form.js';
 
@@ -63,8 +63,8 @@ const editForm = formRequest({
 const editJson = jsonRequest('image-edit');
 
 /** A form with files, or JSON with addresses. Source: https://platform.openai.com/docs/api-reference/images/createEdit */
-export const openImageEdit: OpenRequest = (ctx, parts) =>
-  /json\b/i.test(ctx.req.headers['content-type'] ?? '') ? editJson(ctx, parts) : editForm(ctx, parts);
+export const openImageEdit: OpenRequest<NodeExchange> = (exchange, parts) =>
+  /json\b/i.test(exchange.req.headers['content-type'] ?? '') ? editJson(exchange, parts) : editForm(exchange, parts);
 
 /** `dall-e-2` is the only model at OpenAI. Source: https://platform.openai.com/docs/api-reference/images/createVariation */
 export const openImageVariation = formRequest({
@@ -81,9 +81,9 @@ export const openImageVariation = formRequest({
  * A task that is asked as a form. The model has to be known before anything is sent: a form that names it before its
  * file is passed along as it comes; one that does not, that is small or has an `Idempotency-Key` is read whole first.
  */
-function formRequest(rules: FormRules): OpenRequest {
-  return async (ctx: HttpContext, parts: OpeningParts): Promise<OpenedRequest> => {
-    const { req, res } = ctx;
+function formRequest(rules: FormRules): OpenRequest<NodeExchange> {
+  return async (exchange: NodeExchange, parts: OpeningParts): Promise<OpenedRequest> => {
+    const { req, res } = exchange;
     if (!FORM_TYPE.test(req.headers['content-type'] ?? '')) {
       const message = `${rules.called} is asked as multipart/form-data, with the fields \`${rules.file.name}\` and \`model\`.`;
       throw new WaybillError('invalid_request', { message, param: 'body' });
@@ -97,7 +97,7 @@ function formRequest(rules: FormRules): OpenRequest {
     const form = new SpooledForm({ boundary: `waybill-${randomUUID()}`, source, keptBytes: KEPT_BYTES, mostBytes });
     let fields = fieldsOf(await form.head());
     const isPassed = rules.passesAlong && fields.has('model') && mostBytes > KEPT_BYTES;
-    if (!isPassed || idempotencyKey(ctx) !== null) {
+    if (!isPassed || idempotencyKey(exchange) !== null) {
       const steps = await form.readWhole();
       fields = fieldsOf(steps);
       if (!steps.some((step) => isFile(step, rules.file.name))) refuse(rules.file.name, rules.file.what);

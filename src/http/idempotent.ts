@@ -1,7 +1,7 @@
 import type { Dispatcher } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { Idempotency } from '../domain/idempotency.js';
-import type { HttpContext } from './context.js';
+import type { Exchange, RequestHead } from './exchange.js';
 
 const MAX_KEY_CHARACTERS = 255;
 const REPLAY_HEADER = 'x-waybill-idempotent-replay';
@@ -10,8 +10,8 @@ const REPLAY_HEADER = 'x-waybill-idempotent-replay';
  * The request's `Idempotency-Key`; null when it has none.
  * @throws WaybillError invalid_request for one that is too long, empty or not printable
  */
-export function idempotencyKey(ctx: HttpContext): string | null {
-  const key = ctx.req.headers['idempotency-key'];
+export function idempotencyKey({ headers }: RequestHead): string | null {
+  const key = headers['idempotency-key'];
   if (key === undefined) return null;
   if (typeof key === 'string' && key.length <= MAX_KEY_CHARACTERS && /^[\x20-\x7e]+$/.test(key)) return key;
   throw new WaybillError('invalid_request', {
@@ -22,7 +22,7 @@ export function idempotencyKey(ctx: HttpContext): string | null {
 
 /** Dispatches a request once for its key. An answer that is given again has the id of the request that was charged. */
 export function dispatchOnce(
-  ctx: HttpContext,
+  exchange: Exchange,
   key: string,
   { dispatcher, idempotency }: { dispatcher: Dispatcher; idempotency: Idempotency },
 ): Dispatcher {
@@ -33,10 +33,8 @@ export function dispatchOnce(
         key,
         dispatch: () => dispatcher.dispatch(request),
         named(inferenceId) {
-          ctx.state.inferenceId = inferenceId;
-          if (ctx.res.headersSent) return;
-          if (inferenceId === request.inferenceId) ctx.res.removeHeader(REPLAY_HEADER);
-          else ctx.res.setHeader(REPLAY_HEADER, 'true');
+          exchange.state.inferenceId = inferenceId;
+          exchange.preset(REPLAY_HEADER, inferenceId === request.inferenceId ? null : 'true');
         },
       }),
   };

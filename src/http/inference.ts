@@ -4,8 +4,8 @@ import { parseJsonBody } from '../wire/json-text.js';
 import { openTaskRequest } from '../wire/openai-request.js';
 import { refuse, refuseStream } from '../wire/task-request.js';
 import { parseJson, readBody } from './body.js';
-import type { HttpContext } from './context.js';
 import { modelInPath } from './model-in-path.js';
+import type { NodeExchange } from './node-exchange.js';
 import type { OpenedRequest, OpeningParts } from './opened-request.js';
 
 export const INFERENCE_PATH = /^\/api\/inference\/(.+)$/;
@@ -21,20 +21,20 @@ const AUDIO_TASKS: ReadonlySet<Task> = new Set(['automatic-speech-recognition', 
  * named, else what the payload tells (`messages` are a chat), else the only one the config lists for the model.
  * `x-waybill-provider` pins a provider.
  */
-export async function openInference(ctx: HttpContext, parts: OpeningParts): Promise<OpenedRequest> {
-  const model = pinned(ctx, modelInPath(ctx.path.replace(INFERENCE_PATH, '$1')));
-  const body = await readBody(ctx.req, parts.bodyLimitBytes);
-  const contentType = ctx.req.headers['content-type'] ?? '';
+export async function openInference(exchange: NodeExchange, parts: OpeningParts): Promise<OpenedRequest> {
+  const model = pinned(exchange, modelInPath(exchange.path.replace(INFERENCE_PATH, '$1')));
+  const body = await readBody(exchange.req, parts.bodyLimitBytes);
+  const contentType = exchange.req.headers['content-type'] ?? '';
   if (!isJson(body, contentType))
-    return { ask: await binary(body, contentType, taskOf(ctx, model, parts), parts), model };
+    return { ask: await binary(body, contentType, taskOf(exchange, model, parts), parts), model };
   const payload = parseJson(body);
   const isChat = Array.isArray(payload.value['messages']);
-  const named = namedTask(ctx);
+  const named = namedTask(exchange);
   if (isChat && (named === null || named === 'conversational')) {
     return { ask: openTaskRequest('chat', withModel(payload, model)), model };
   }
   refuseStream(payload.value);
-  const task = taskOf(ctx, model, parts);
+  const task = taskOf(exchange, model, parts);
   return { ask: { task, body: payload, stream: false, includeUsage: false }, model };
 }
 
@@ -60,8 +60,8 @@ function isJson(body: Buffer, contentType: string): boolean {
   return !isTold && /^\s*\{/.test(body.subarray(0, 64).toString('latin1'));
 }
 
-function taskOf(ctx: HttpContext, model: string, { tasksOf }: OpeningParts): Task {
-  const named = namedTask(ctx);
+function taskOf(exchange: NodeExchange, model: string, { tasksOf }: OpeningParts): Task {
+  const named = namedTask(exchange);
   if (named !== null) return named;
   const known = tasksOf(model);
   if (known.includes(OTHER_TASK)) return OTHER_TASK;
@@ -71,13 +71,13 @@ function taskOf(ctx: HttpContext, model: string, { tasksOf }: OpeningParts): Tas
 }
 
 /** A name this router does not know is another task; null where none is named. */
-function namedTask(ctx: HttpContext): Task | null {
-  const name = new URLSearchParams(ctx.querystring).get('task') ?? '';
+function namedTask(exchange: NodeExchange): Task | null {
+  const name = new URLSearchParams(exchange.query).get('task') ?? '';
   return name === '' ? null : (TASKS_BY_NAME.get(name) ?? OTHER_TASK);
 }
 
-function pinned(ctx: HttpContext, model: string): string {
-  const provider = ctx.req.headers['x-waybill-provider'];
+function pinned(exchange: NodeExchange, model: string): string {
+  const provider = exchange.req.headers['x-waybill-provider'];
   if (typeof provider !== 'string' || provider === '' || model.startsWith(`${provider}:`)) return model;
   return `${provider}:${model}`;
 }

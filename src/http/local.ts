@@ -1,6 +1,7 @@
 import type { Client, ClientDirectory } from '../domain/client.js';
 import { WaybillError } from '../domain/errors.js';
 import { type HttpContext, isLoopback, presentedKey } from './context.js';
+import type { RequestHead } from './exchange.js';
 import type { CorsSettings } from './middleware/cors.js';
 
 /**
@@ -24,16 +25,16 @@ export interface CallerParts {
  * Who asks.
  * @throws WaybillError invalid_api_key
  */
-export function callerOf(ctx: HttpContext, { directory, isOpen, local }: CallerParts): Client {
+export function callerOf(head: RequestHead, { directory, isOpen, local }: CallerParts): Client {
   if (isOpen) {
-    const why = strangeHost(ctx, local) ?? strangeOrigin(ctx, local, { isNamed: false });
+    const why = strangeHost(head, local) ?? strangeOrigin(head, local, { isNamed: false });
     if (why !== null) {
       throw new WaybillError('invalid_api_key', {
         message: `Without \`api_keys\` only programs on this machine are served: ${why}.`,
       });
     }
   }
-  return directory.identify(presentedKey(ctx));
+  return directory.identify(presentedKey(head));
 }
 
 /** Why a request does not count as an operator's on this machine; null when it does. */
@@ -46,15 +47,15 @@ export function notLocal(ctx: HttpContext, local: LocalAccess): string | null {
   return strangeHost(ctx, local) ?? strangeOrigin(ctx, local, { isNamed: true });
 }
 
-function strangeHost(ctx: HttpContext, { listenHost }: LocalAccess): string | null {
-  const host = hostname(ctx.req.headers.host ?? '');
+function strangeHost({ headers }: RequestHead, { listenHost }: LocalAccess): string | null {
+  const host = hostname(headers.host ?? '');
   if (isLoopbackName(host) || host === hostname(listenHost)) return null;
   return 'the Host header names another';
 }
 
 /** A page of our own address has its `Origin` too. With `isNamed`, the `*` of `allowed_origins` lets nobody in. */
-function strangeOrigin(ctx: HttpContext, local: LocalAccess, { isNamed }: { isNamed: boolean }): string | null {
-  const { origin, host = '' } = ctx.req.headers;
+function strangeOrigin({ headers }: RequestHead, local: LocalAccess, { isNamed }: { isNamed: boolean }): string | null {
+  const { origin, host = '' } = headers;
   if (origin === undefined || origin === `http://${host}` || origin === `https://${host}`) return null;
   const { enabled, allowedOrigins } = local.cors();
   if (enabled && (allowedOrigins.includes(origin) || (!isNamed && allowedOrigins.includes('*')))) return null;

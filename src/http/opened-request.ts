@@ -1,8 +1,8 @@
-import type { Task, TaskRequest } from '../domain/task.js';
+import type { JsonBody, Task, TaskRequest } from '../domain/task.js';
 import { type OpenAiTask, openTaskRequest } from '../wire/openai-request.js';
 import { type JsonTask, openJsonTask } from '../wire/task-request.js';
-import { readJsonBody } from './body.js';
-import type { HttpContext } from './context.js';
+import { readJson } from './body.js';
+import type { Exchange } from './exchange.js';
 import { idempotencyKey } from './idempotent.js';
 
 /** What is needed to make a request of what a client sent. */
@@ -20,22 +20,26 @@ export interface OpenedRequest {
   model?: string;
 }
 
-/** Reads what a client sent. @throws WaybillError body_too_large, invalid_request */
-export type OpenRequest = (ctx: HttpContext, parts: OpeningParts) => Promise<OpenedRequest>;
+/** Reads what a client sent; at once where it is there already. @throws WaybillError body_too_large, invalid_request */
+export type OpenRequest<E extends Exchange = Exchange> = (
+  exchange: E,
+  parts: OpeningParts,
+) => OpenedRequest | Promise<OpenedRequest>;
 
 /** Chat, completions and embeddings. */
 export function textRequest(task: OpenAiTask): OpenRequest {
-  return async (ctx, { bodyLimitBytes }) => ({
-    ask: openTaskRequest(task, await readJsonBody(ctx.req, bodyLimitBytes)),
-  });
+  const opened = (body: JsonBody) => ({ ask: openTaskRequest(task, body) });
+  return (exchange, { bodyLimitBytes }) => readJson(exchange, bodyLimitBytes, opened);
 }
 
 export function jsonRequest(task: JsonTask): OpenRequest {
-  return async (ctx, { bodyLimitBytes }) => ({ ask: openJsonTask(task, await readJsonBody(ctx.req, bodyLimitBytes)) });
+  const opened = (body: JsonBody) => ({ ask: openJsonTask(task, body) });
+  return (exchange, { bodyLimitBytes }) => readJson(exchange, bodyLimitBytes, opened);
 }
 
 /** Speech reaches the client as it comes. One that may be asked for again by its key is read whole, to be kept. */
-export const openSpeech: OpenRequest = async (ctx, { bodyLimitBytes }) => {
-  const ask = openJsonTask('speech', await readJsonBody(ctx.req, bodyLimitBytes));
-  return { ask: { ...ask, relay: !ask.stream && idempotencyKey(ctx) === null } };
-};
+export const openSpeech: OpenRequest = (exchange, { bodyLimitBytes }) =>
+  readJson(exchange, bodyLimitBytes, (body) => {
+    const ask = openJsonTask('speech', body);
+    return { ask: { ...ask, relay: !ask.stream && idempotencyKey(exchange) === null } };
+  });

@@ -8,6 +8,7 @@ import { readJsonBody } from './body.js';
 import type { BringingParts } from './brought-key.js';
 import type { HttpContext } from './context.js';
 import { type CallerParts, callerOf } from './local.js';
+import { exchangeOf } from './node-exchange.js';
 import { routedRequest } from './routed.js';
 
 export interface PriceParts extends CallerParts, BringingParts {
@@ -24,7 +25,7 @@ export function priceRequest(parts: () => PriceParts) {
     const body = await readJsonBody(ctx.req, bodyLimitBytes);
     const { open, path } = endpointOf(body);
     const ask = open(innerRequest(body));
-    const request = routedRequest(ctx, { client, ask, endpoint: path, life: new Lifeline(), bring });
+    const request = routedRequest(exchangeOf(ctx), { client, ask, endpoint: path, life: new Lifeline(), bring });
     ctx.type = 'application/json';
     ctx.body = quotesToJson(pricer.quote(request));
   };

@@ -1,36 +1,34 @@
-import type { ServerResponse } from 'node:http';
 import type { RoutedAnswer, StreamSink } from '../domain/dispatch.js';
-import type { HttpContext } from './context.js';
-import { addAnswerHeaders, addFields, drained, type FlatHeaders, identityHeaders } from './reply.js';
+import type { Exchange, FlatHeaders } from './exchange.js';
+import { addAnswerHeaders, addFields, identityHeaders } from './reply.js';
 
 /**
  * A file, passed on as it comes. Its length is not announced: the end of the body says that it is whole, and one that
  * broke off has no end.
  */
 export class RelayReply implements StreamSink {
-  readonly #res: ServerResponse;
+  readonly #exchange: Exchange;
   readonly #headers: FlatHeaders;
 
-  constructor(ctx: HttpContext, contentType: string) {
-    ctx.respond = false;
-    this.#res = ctx.res;
-    this.#headers = identityHeaders(ctx).concat('content-type', contentType, 'x-accel-buffering', 'no');
+  constructor(exchange: Exchange, contentType: string) {
+    this.#exchange = exchange;
+    this.#headers = identityHeaders(exchange).concat('content-type', contentType, 'x-accel-buffering', 'no');
   }
 
   async send(answer: Extract<RoutedAnswer, { kind: 'stream' }>): Promise<void> {
     addFields(this.#headers, answer.headers);
     addAnswerHeaders(this.#headers, answer.origin);
     await answer.pump(this);
-    if (!this.#res.destroyed) this.#res.end();
+    if (this.#exchange.isOpen) this.#exchange.end();
   }
 
   write(part: string | Buffer): Promise<void> | void {
-    if (this.#res.destroyed) return;
-    if (!this.#res.headersSent) this.#res.writeHead(200, this.#headers);
-    if (!this.#res.write(part)) return drained(this.#res);
+    if (!this.#exchange.isOpen) return;
+    if (!this.#exchange.isBegun) this.#exchange.begin(200, this.#headers);
+    if (!this.#exchange.write(part)) return this.#exchange.drained();
   }
 
   cut(): void {
-    this.#res.destroy();
+    this.#exchange.destroy();
   }
 }

@@ -1,22 +1,17 @@
-import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { bodyLength } from '../domain/body.js';
 import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { LimitSnapshot } from '../domain/limit.js';
-import type { HttpContext } from './context.js';
+import type { Exchange, FlatHeaders, RequestHead } from './exchange.js';
 
 /** A client that has waited this long for the next part of a stream gets a comment, so that nothing between closes the line. */
 const KEEP_ALIVE_MS = 15_000;
 const KEEP_ALIVE = ': keep-alive\n\n';
 
-/** Header fields as Node takes them fastest: name, value, name, value. */
-export type FlatHeaders = string[];
-
 /** The name of the request, on every answer. */
-export function identityHeaders(ctx: HttpContext): FlatHeaders {
-  const { inferenceId } = ctx.state;
+export function identityHeaders({ state }: RequestHead): FlatHeaders {
+  const { inferenceId } = state;
   return ['inference-id', inferenceId, 'x-request-id', inferenceId];
 }
 
@@ -60,23 +55,14 @@ function shortestOf(kind: LimitSnapshot['kind'], limits: readonly LimitSnapshot[
 }
 
 /** Sends a whole answer. */
-export function replyWithBody(ctx: HttpContext, answer: Extract<RoutedAnswer, { kind: 'body' }>): void {
-  // Written past koa's own response, whose setters check and look up each header again.
-  ctx.respond = false;
-  const headers = identityHeaders(ctx);
+export function replyWithBody(exchange: Exchange, answer: Extract<RoutedAnswer, { kind: 'body' }>): void {
+  const headers = identityHeaders(exchange);
   addFields(headers, answer.headers);
   addAnswerHeaders(headers, answer.origin);
   headers.push('x-waybill-cost-nano-usd', answer.costNanoUsd === null ? 'unknown' : String(answer.costNanoUsd));
   headers.push('content-type', answer.contentType ?? 'application/json; charset=utf-8');
   headers.push('content-length', String(bodyLength(answer.body)));
-  ctx.res.writeHead(200, headers);
-  if (typeof answer.body === 'string' || Buffer.isBuffer(answer.body)) {
-    ctx.res.end(answer.body);
-    return;
-  }
-  ctx.res.cork();
-  for (const part of answer.body) ctx.res.write(part);
-  ctx.res.end();
+  exchange.answer(200, headers, answer.body);
 }
 
 /**
@@ -84,16 +70,14 @@ export function replyWithBody(ctx: HttpContext, answer: Extract<RoutedAnswer, { 
  * then on errors are told as an event.
  */
 export class StreamReply implements StreamSink {
-  readonly #ctx: HttpContext;
-  readonly #res: ServerResponse;
+  readonly #exchange: Exchange;
   #timer: NodeJS.Timeout;
   #wroteAt = performance.now();
   #started = false;
   #headers: FlatHeaders = [];
 
-  constructor(ctx: HttpContext) {
-    this.#ctx = ctx;
-    this.#res = ctx.res;
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
     this.#timer = setTimeout(() => this.#lookAtSilence(), KEEP_ALIVE_MS);
   }
 
@@ -122,28 +106,27 @@ export class StreamReply implements StreamSink {
   }
 
   write(part: string | Buffer): Promise<void> | void {
-    if (this.#res.destroyed || this.#res.writableEnded) return;
+    if (!this.#exchange.isOpen) return;
     this.#start();
     this.#wroteAt = performance.now();
-    if (!this.#res.write(part)) return drained(this.#res);
+    if (!this.#exchange.write(part)) return this.#exchange.drained();
   }
 
   #start(): void {
     if (this.#started) return;
     this.#started = true;
-    this.#ctx.respond = false;
-    const headers = identityHeaders(this.#ctx).concat(this.#headers);
+    const headers = identityHeaders(this.#exchange).concat(this.#headers);
     headers.push('content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache');
     headers.push('x-accel-buffering', 'no');
-    this.#res.writeHead(200, headers);
+    this.#exchange.begin(200, headers);
   }
 
   #lookAtSilence(): void {
-    if (this.#res.destroyed || this.#res.writableEnded) return;
+    if (!this.#exchange.isOpen) return;
     let leftMs = this.#wroteAt + KEEP_ALIVE_MS - performance.now();
     if (leftMs <= 0) {
       this.#start();
-      this.#res.write(KEEP_ALIVE);
+      this.#exchange.write(KEEP_ALIVE);
       this.#wroteAt = performance.now();
       leftMs = KEEP_ALIVE_MS;
     }
@@ -152,22 +135,7 @@ export class StreamReply implements StreamSink {
 
   #end(): void {
     clearTimeout(this.#timer);
-    if (this.#started && !this.#res.writableEnded) this.#res.end();
-  }
-}
-
-/** Resolves once the client has taken what was written, or has left. */
-export async function drained(res: ServerResponse): Promise<void> {
-  if (res.destroyed) return;
-  const gone = new AbortController();
-  const onClose = () => gone.abort();
-  res.once('close', onClose);
-  try {
-    await once(res, 'drain', { signal: gone.signal });
-  } catch {
-    // Closed instead: whoever writes next is told by the request's signal.
-  } finally {
-    res.off('close', onClose);
+    if (this.#started && this.#exchange.isOpen) this.#exchange.end();
   }
 }
 

@@ -5,7 +5,7 @@ import type { Idempotency } from '../domain/idempotency.js';
 import type { Lifeline } from '../domain/lifeline.js';
 import type { TaskRequest } from '../domain/task.js';
 import { type BringingParts, broughtKey } from './brought-key.js';
-import type { HttpContext } from './context.js';
+import type { Exchange, RequestHead } from './exchange.js';
 import { dispatchOnce, idempotencyKey } from './idempotent.js';
 import { type CallerParts, callerOf } from './local.js';
 import type { OpeningParts, OpenRequest } from './opened-request.js';
@@ -33,8 +33,8 @@ export interface UnderWay {
 }
 
 /** One routed endpoint: identify, read, validate, dispatch, reply. */
-export function routedEndpoint(open: OpenRequest, endpoint: string, parts: () => RoutedParts) {
-  return async (ctx: HttpContext): Promise<void> => {
+export function routedEndpoint<E extends Exchange>(open: OpenRequest<E>, endpoint: string, parts: () => RoutedParts) {
+  return async (exchange: E): Promise<void> => {
     const current = parts();
     const { dispatcher, idempotency, underWay } = current;
     const life = underWay.enter();
@@ -44,22 +44,23 @@ export function routedEndpoint(open: OpenRequest, endpoint: string, parts: () =>
     const leaveWhenOver = () => {
       if (isHandled && isClosed) underWay.leave(life);
     };
-    ctx.res.once('close', () => {
+    exchange.onClose(() => {
       isClosed = true;
       life.clientLeft();
       leaveWhenOver();
     });
     try {
-      const client = callerOf(ctx, current);
-      const key = idempotencyKey(ctx);
-      const { ask, model } = await open(ctx, current);
-      const request = routedRequest(ctx, { client, ask, model, endpoint, life, bring: current.bring });
-      const way = key === null ? dispatcher : dispatchOnce(ctx, key, { dispatcher, idempotency });
-      if (ask.stream) await replyStreaming(ctx, way, request);
+      const client = callerOf(exchange, current);
+      const key = idempotencyKey(exchange);
+      const opened = open(exchange, current);
+      const { ask, model } = opened instanceof Promise ? await opened : opened;
+      const request = routedRequest(exchange, { client, ask, model, endpoint, life, bring: current.bring });
+      const way = key === null ? dispatcher : dispatchOnce(exchange, key, { dispatcher, idempotency });
+      if (ask.stream) await replyStreaming(exchange, way, request);
       else {
         const answer = await way.dispatch(request);
-        if (answer.kind === 'body') replyWithBody(ctx, answer);
-        else await replyInParts(ctx, answer);
+        if (answer.kind === 'body') replyWithBody(exchange, answer);
+        else await replyInParts(exchange, answer);
       }
     } finally {
       isHandled = true;
@@ -70,13 +71,13 @@ export function routedEndpoint(open: OpenRequest, endpoint: string, parts: () =>
 }
 
 /** An answer may turn out to come in parts: a file, or a transcription whose form asks for a stream at its end. */
-function replyInParts(ctx: HttpContext, answer: Extract<RoutedAnswer, { kind: 'stream' }>): Promise<void> {
+function replyInParts(exchange: Exchange, answer: Extract<RoutedAnswer, { kind: 'stream' }>): Promise<void> {
   const { contentType } = answer;
-  return (contentType === undefined ? new StreamReply(ctx) : new RelayReply(ctx, contentType)).send(answer);
+  return (contentType === undefined ? new StreamReply(exchange) : new RelayReply(exchange, contentType)).send(answer);
 }
 
-async function replyStreaming(ctx: HttpContext, dispatcher: Dispatcher, request: RoutedRequest): Promise<void> {
-  const reply = new StreamReply(ctx);
+async function replyStreaming(exchange: Exchange, dispatcher: Dispatcher, request: RoutedRequest): Promise<void> {
+  const reply = new StreamReply(exchange);
   try {
     const answer = await dispatcher.dispatch(request);
     if (answer.kind !== 'stream') throw new Error('a whole answer came where a stream was asked for');
@@ -88,7 +89,7 @@ async function replyStreaming(ctx: HttpContext, dispatcher: Dispatcher, request:
 
 /** @throws WaybillError invalid_request for headers that cannot be read */
 export function routedRequest(
-  ctx: HttpContext,
+  exchange: Exchange,
   parts: BringingParts & {
     client: Client;
     ask: TaskRequest;
@@ -98,7 +99,7 @@ export function routedRequest(
   },
 ): RoutedRequest {
   const { client, ask, endpoint, life } = parts;
-  const region = ctx.req.headers['x-waybill-region'];
+  const region = exchange.headers['x-waybill-region'];
   const model = parts.model ?? (ask.body.value['model'] as string);
   if (model.length > MAX_MODEL_CHARACTERS) {
     throw new WaybillError('invalid_request', {
@@ -107,23 +108,23 @@ export function routedRequest(
     });
   }
   return {
-    inferenceId: ctx.state.inferenceId,
-    receivedAt: ctx.state.receivedAt,
+    inferenceId: exchange.state.inferenceId,
+    receivedAt: exchange.state.receivedAt,
     client,
     endpoint,
     model,
     ask,
-    tags: tagsOf(ctx, client),
+    tags: tagsOf(exchange, client),
     region: typeof region === 'string' && region !== '' ? region : null,
-    cacheControl: ctx.req.headers['cache-control'],
-    brought: broughtKey(ctx, parts),
+    cacheControl: exchange.headers['cache-control'],
+    brought: broughtKey(exchange, parts),
     life,
   };
 }
 
 /** `x-waybill-tags: team=a,env=prod` over the client's own tags. */
-function tagsOf(ctx: HttpContext, client: Client): Readonly<Record<string, string>> {
-  const header = ctx.req.headers['x-waybill-tags'];
+function tagsOf({ headers }: RequestHead, client: Client): Readonly<Record<string, string>> {
+  const header = headers['x-waybill-tags'];
   if (typeof header !== 'string' || header.trim() === '') return client.tags;
   const pairs = header.split(',').map((pair) => {
     const equals = pair.indexOf('=');

@@ -11,18 +11,20 @@ import type { MetricsScope } from './admin/metrics.js';
 import { type ProviderStatus, providersAnswer } from './admin/providers.js';
 import { answerReload, type ReloadOutcome } from './admin/reload.js';
 import { readBody } from './body.js';
-import type { HttpContext, RequestState } from './context.js';
+import type { HttpContext } from './context.js';
+import type { Exchange, RequestState } from './exchange.js';
 import { openImageEdit, openImageVariation, openTranscription, openTranslation } from './form-request.js';
+import { type HotPaths, hotPaths, pastTheRouter } from './hot-paths.js';
 import { INFERENCE_PATH, openInference } from './inference.js';
 import { type CorsSettings, cors } from './middleware/cors.js';
 import { errorAnswers } from './middleware/errors.js';
+import { exchangeOf, type NodeExchange } from './node-exchange.js';
 import { getModel, listModels, type ModelsParts } from './openai/models.js';
 import { jsonRequest, type OpenRequest, openSpeech, textRequest } from './opened-request.js';
 import { live, metricsPage, type OpsParts, ready, unrouted } from './ops.js';
 import { billing, type PartnerParts } from './partner.js';
 import { type PriceParts, priceRequest } from './price.js';
 import { type RoutedParts, routedEndpoint } from './routed.js';
-import { beginRequest, shortWay } from './short-way.js';
 
 /** An answer that is data already. */
 export interface PlainAnswer {
@@ -63,10 +65,14 @@ export interface HttpOptions {
 }
 
 const ROUTED = ['/v1', '/api/v1'];
-const ROUTED_TASKS: ReadonlyArray<readonly [path: string, open: OpenRequest]> = [
+/** Most requests go to these. */
+const HOT_TASKS: ReadonlyArray<readonly [path: string, open: OpenRequest]> = [
   ['/chat/completions', textRequest('chat')],
   ['/embeddings', textRequest('embedding')],
   ['/completions', textRequest('completion')],
+];
+const ROUTED_TASKS: ReadonlyArray<readonly [path: string, open: OpenRequest<NodeExchange>]> = [
+  ...HOT_TASKS,
   ['/images/generations', jsonRequest('image')],
   ['/images/edits', openImageEdit],
   ['/images/variations', openImageVariation],
@@ -78,26 +84,35 @@ const ROUTED_TASKS: ReadonlyArray<readonly [path: string, open: OpenRequest]> = 
 ];
 const ADMIN = '/api/admin/v1';
 
+/** What answers requests: all of them through `node:http`, and those of the busiest paths by whatever way they come. */
+export interface HttpHandler {
+  handle: RequestListener;
+  hot: HotPaths;
+}
+
 /** The HTTP interface: one middleware for errors, one route a line. */
-export function createHttpHandler(options: HttpOptions): RequestListener {
+export function createHttpHandler(options: HttpOptions): HttpHandler {
   const { current, logger } = options;
+  const handlers = new Map<string, (exchange: Exchange) => Promise<void>>();
+  for (const [path, open] of HOT_TASKS) {
+    const handle = routedEndpoint(open, `/v1${path}`, current);
+    for (const whole of under(path)) handlers.set(whole, handle);
+  }
+  const hot = hotPaths({ ...options, handlers });
   const app = new Koa<RequestState>({ proxy: options.trustProxy });
   app.silent = true;
   app.use((ctx, next) => {
-    ctx.state = beginRequest(options);
+    ctx.state = hot.beginRequest();
     return next();
   });
   app.use(errorAnswers(logger));
   app.use(cors(options.cors));
 
   const router = new Router<RequestState>();
-  const routed = new Map<string, (ctx: HttpContext) => Promise<void>>();
   for (const [path, open] of ROUTED_TASKS) {
-    const handle = routedEndpoint(open, `/v1${path}`, current);
-    for (const whole of under(path)) routed.set(whole, handle);
-    router.post(under(path), handle);
+    router.post(under(path), ownAnswer(routedEndpoint(open, `/v1${path}`, current)));
   }
-  router.post(INFERENCE_PATH, routedEndpoint(openInference, '/api/inference', current));
+  router.post(INFERENCE_PATH, ownAnswer(routedEndpoint(openInference, '/api/inference', current)));
   router.post(under('/price'), priceRequest(current));
   router.post(
     under('/billing'),
@@ -115,7 +130,15 @@ export function createHttpHandler(options: HttpOptions): RequestListener {
   addAdminRoutes(router, current);
   app.use(router.routes());
   app.use((ctx) => unrouted(ctx, allowedMethods(ctx)));
-  return shortWay({ ...options, app, handlers: routed });
+  return { hot, handle: pastTheRouter(app.callback(), hot) };
+}
+
+/** Written past koa's own response, whose setters check and look up each header again. */
+function ownAnswer(handle: (exchange: NodeExchange) => Promise<void>) {
+  return (ctx: HttpContext): Promise<void> => {
+    ctx.respond = false;
+    return handle(exchangeOf(ctx));
+  };
 }
 
 function addAdminRoutes(router: Router<RequestState>, current: () => HttpParts): void {

@@ -6,6 +6,7 @@ import { openUnsent } from '../../wire/openai-endpoint.js';
 import { readJsonBody } from '../body.js';
 import type { BringingParts } from '../brought-key.js';
 import type { HttpContext } from '../context.js';
+import { exchangeOf } from '../node-exchange.js';
 import { routedRequest } from '../routed.js';
 
 export interface ExplainParts extends BringingParts {
@@ -28,7 +29,13 @@ export async function explainRequest(ctx: HttpContext, parts: ExplainParts): Pro
   const client = parts.clientById(id);
   if (client === undefined) throw unknown('client', `names no client: there is none with the id \`${id}\``);
   const { ask, path } = openUnsent(await readJsonBody(ctx.req, parts.bodyLimitBytes), given('endpoint'));
-  const request = routedRequest(ctx, { client, ask, endpoint: path, life: new Lifeline(), bring: parts.bring });
+  const request = routedRequest(exchangeOf(ctx), {
+    client,
+    ask,
+    endpoint: path,
+    life: new Lifeline(),
+    bring: parts.bring,
+  });
   const region = given('region') ?? request.region;
   ctx.type = 'application/json';
   ctx.body = explanationToJson(parts.explainer.explain({ ...request, region }));

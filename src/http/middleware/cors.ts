@@ -1,5 +1,5 @@
 import type { Middleware } from 'koa';
-import type { RequestState } from '../context.js';
+import type { RequestState } from '../exchange.js';
 
 export interface CorsSettings {
   enabled: boolean;

@@ -3,7 +3,8 @@ import type { AnswerOrigin } from '../../domain/dispatch.js';
 import { WaybillError } from '../../domain/errors.js';
 import { ClientGoneError } from '../../domain/lifeline.js';
 import type { Logger } from '../../domain/ports.js';
-import type { HttpContext, RequestState } from '../context.js';
+import type { Exchange, RequestState } from '../exchange.js';
+import { exchangeOf } from '../node-exchange.js';
 import { addAnswerHeaders, identityHeaders } from '../reply.js';
 
 /** A path may be as long as a client likes. */
@@ -18,26 +19,29 @@ export function errorAnswers(logger: Logger): Middleware<RequestState> {
       const identity = identityHeaders(ctx);
       for (let at = 0; at < identity.length; at += 2) ctx.set(identity[at] as string, identity[at + 1] as string);
     } catch (cause) {
-      replyWithError(ctx, cause, logger);
+      ctx.respond = false;
+      replyWithError(exchangeOf(ctx), cause, logger);
     }
   };
 }
 
 /** Answers with an error, and logs it where nothing else has; does neither twice. */
-export function replyWithError(ctx: HttpContext, cause: unknown, logger: Logger): void {
+export function replyWithError(exchange: Exchange, cause: unknown, logger: Logger): void {
   const error = cause instanceof WaybillError ? cause : fromUnknown(cause);
   if (error.code === 'internal_error' && !(error.cause instanceof ClientGoneError)) {
-    logger.error({ err: error.cause ?? cause, inferenceId: ctx.state.inferenceId, path: ctx.path }, 'request failed');
+    logger.error(
+      { err: error.cause ?? cause, inferenceId: exchange.state.inferenceId, path: exchange.path },
+      'request failed',
+    );
   }
-  if (ctx.res.headersSent || ctx.respond === false) return;
-  ctx.respond = false;
+  if (exchange.isBegun) return;
   const { origin } = error as { origin?: AnswerOrigin };
   // What was dispatched has its line already. The message may quote a prompt: only the code is logged.
   if (origin === undefined) {
-    const { method, path } = ctx;
+    const { method, path } = exchange;
     logger.info(
       {
-        inferenceId: ctx.state.inferenceId,
+        inferenceId: exchange.state.inferenceId,
         method,
         path: path.slice(0, MAX_LOGGED_PATH),
         status: error.status,
@@ -46,13 +50,12 @@ export function replyWithError(ctx: HttpContext, cause: unknown, logger: Logger)
       'request refused',
     );
   }
-  const headers = identityHeaders(ctx);
+  const headers = identityHeaders(exchange);
   if (origin !== undefined) addAnswerHeaders(headers, origin);
   for (const [name, value] of Object.entries(errorHeaders(error))) headers.push(name, value);
   const body = JSON.stringify(error.toBody());
   headers.push('content-type', 'application/json; charset=utf-8', 'content-length', String(Buffer.byteLength(body)));
-  ctx.res.writeHead(error.status, headers);
-  ctx.res.end(body);
+  exchange.answer(error.status, headers, body);
 }
 
 /** Retry advice, where the table gives it. */

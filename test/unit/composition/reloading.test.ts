@@ -44,11 +44,18 @@ function write(config: object): void {
   writeFileSync(join(dir, 'config.yaml'), JSON.stringify({ storage, ...config }));
 }
 
+/** Nothing is asked of what is built here. */
+const NO_PATHS = {
+  has: () => false,
+  beginRequest: () => ({ inferenceId: '', receivedAt: 0 }),
+  answer: () => {},
+};
+
 async function build(config: Config, number: number): Promise<Serving> {
   await beforeBuild(config);
   const generation = buildGeneration(config, number, foundation, null);
   await recordPrices(generation, number === 1 ? null : running.serving.generation, foundation);
-  return { generation, handle: () => {} };
+  return { generation, handler: { handle: () => {}, hot: NO_PATHS } };
 }
 
 beforeEach(async () => {

@@ -1,0 +1,189 @@
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import type { HotPaths } from '../hot-paths.js';
+import type { HttpDate } from './answer-head.js';
+import { parsePlainHead } from './head.js';
+import { IncomingBody } from './incoming-body.js';
+import { ShortExchange, type Wire } from './short-exchange.js';
+
+/** Of what a client sends before it has its answer, so much is kept before it is not read any more. */
+const MOST_HELD_BYTES = 64 * 1_024;
+
+/** An error of a socket: its close follows, which says enough. */
+function untold(): void {}
+
+/** What the connections of a server share. */
+export interface ConnectionHost {
+  readonly date: HttpDate;
+  readonly keepAliveMs: number;
+  readonly requestMs: number;
+  /** Of the configuration that is current. */
+  hotPaths(): HotPaths;
+  isDraining(): boolean;
+  /** Whole answers to what is no request. */
+  refusal(why: 'timeout' | 'broken'): string;
+  /** Gives the connection to `node:http`, with what was read of it put back. */
+  handOver(connection: ShortConnection): void;
+  left(connection: ShortConnection): void;
+}
+
+/**
+ * What is waited for: the first byte there is, the rest of a body, the next request, or that the client closes too; null
+ * for an answer, which takes as long as it takes.
+ */
+type Awaited = 'first' | 'body' | 'next' | 'close' | null;
+
+/**
+ * One connection, as long as its requests are plain. One request is under way at a time: what comes before it is answered
+ * is held back.
+ */
+export class ShortConnection implements Wire {
+  readonly socket: Socket;
+  /** In the server's list; -1 when it is in none. */
+  place = -1;
+  readonly #host: ConnectionHost;
+  #exchange: ShortExchange | null = null;
+  /** Null once it has come whole. */
+  #body: IncomingBody | null = null;
+  #held: Buffer | null = null;
+  #awaited: Awaited = 'first';
+  /** Milliseconds of `performance.now`. */
+  #since = performance.now();
+
+  constructor(socket: Socket, host: ConnectionHost) {
+    this.socket = socket;
+    this.#host = host;
+    socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain);
+    socket.on('error', untold).on('close', this.#onClose);
+  }
+
+  get date(): HttpDate {
+    return this.#host.date;
+  }
+
+  get keepAliveMs(): number {
+    return this.#host.keepAliveMs;
+  }
+
+  /** True between requests. */
+  get isIdle(): boolean {
+    return this.#awaited === 'next';
+  }
+
+  bodyAsked(): void {
+    if (this.#held === null) this.socket.resume();
+  }
+
+  readonly onWritten = (): void => {
+    const exchange = this.#exchange;
+    if (exchange === null) return;
+    this.#exchange = null;
+    exchange.close();
+    if (exchange.closes) this.#closeAfter(null);
+    else if (this.#body === null) this.#next();
+  };
+
+  /** Ends what has taken too long. `now`: of `performance.now` */
+  lookAtTime(now: number): void {
+    const { requestMs, keepAliveMs, refusal } = this.#host;
+    const waitedMs = now - this.#since;
+    if (this.#awaited === 'next' || this.#awaited === 'close') {
+      // Of an answer that is read slowly the rest may still be on its way.
+      if (waitedMs >= keepAliveMs && this.socket.writableLength === 0) this.socket.destroy();
+    } else if (this.#awaited !== null && waitedMs >= requestMs) {
+      const isAnswered = this.#awaited === 'body' && this.#exchange?.isBegun !== false;
+      this.#closeAfter(isAnswered ? null : refusal('timeout'));
+    }
+  }
+
+  /** Lets go of the socket, with nothing lost of what came. */
+  release(data: Buffer): void {
+    const { socket } = this;
+    socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
+    socket.off('error', untold).off('close', this.#onClose);
+    // Until there is another who reads.
+    socket.pause();
+    socket.unshift(data);
+  }
+
+  readonly #onData = (data: Buffer): void => {
+    if (this.#awaited === 'close') return;
+    if (this.#exchange === null && this.#body === null) this.#begin(data);
+    else if (this.#body === null) this.#hold(data);
+    else this.#takeBody(this.#body, data);
+  };
+
+  #begin(data: Buffer): void {
+    const paths = this.#host.hotPaths();
+    const head = parsePlainHead(data, paths.has);
+    if (head === null) {
+      this.release(data);
+      this.#host.handOver(this);
+      return;
+    }
+    const body = new IncomingBody(head.bodyBytes);
+    const rest = body.take(data, head.headBytes);
+    if (rest !== null) this.#hold(rest);
+    this.#awaited = body.isWhole ? null : 'body';
+    if (!body.isWhole) {
+      this.#body = body;
+      this.#since = performance.now();
+    }
+    const closes = this.#host.isDraining();
+    this.#exchange = new ShortExchange({ wire: this, head, body, state: paths.beginRequest(), closes });
+    paths.answer(this.#exchange);
+  }
+
+  #takeBody(body: IncomingBody, data: Buffer): void {
+    const rest = body.take(data, 0);
+    if (rest !== null) this.#hold(rest);
+    if (!body.isWhole) {
+      if (!body.isAsked) this.socket.pause();
+      return;
+    }
+    this.#body = null;
+    this.#awaited = null;
+    if (this.#exchange === null) this.#next();
+  }
+
+  #hold(data: Buffer): void {
+    this.#held = this.#held === null ? data : Buffer.concat([this.#held, data]);
+    if (this.#held.length > MOST_HELD_BYTES) this.socket.pause();
+  }
+
+  #next(): void {
+    this.#awaited = 'next';
+    this.#since = performance.now();
+    const held = this.#held;
+    if (held === null) return;
+    this.#held = null;
+    this.socket.resume();
+    this.#begin(held);
+  }
+
+  /** The client sends no more: as it cannot be told from one that left, its request ends. */
+  readonly #onEnd = (): void => {
+    const isCutOff = this.#awaited === 'body' && this.#exchange?.isBegun === false;
+    this.#closeAfter(isCutOff ? this.#host.refusal('broken') : null);
+  };
+
+  /** Writes what is left to say, and waits for the client to close too. */
+  #closeAfter(text: string | null): void {
+    this.#awaited = 'close';
+    this.#since = performance.now();
+    if (text === null) this.socket.destroySoon();
+    else this.socket.end(text);
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    exchange?.close();
+  }
+
+  readonly #onDrain = (): void => this.#exchange?.onDrain();
+
+  readonly #onClose = (): void => {
+    this.#host.left(this);
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    exchange?.close();
+  };
+}

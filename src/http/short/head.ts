@@ -1,0 +1,89 @@
+import { READ_HEADERS, type ReadHeader, type ReadHeaders } from '../exchange.js';
+
+/** Heads of clients have some 300 to 1,000 bytes. A longer one than the most goes to `node:http`, which has its own bound. */
+const USUAL_BYTES = 1_024;
+const MOST_BYTES = 8 * 1_024;
+
+/**
+ * The plainest form a request has (RFC 9112): every line ends with CRLF, names are tokens that end at their colon, values
+ * are visible ASCII, spaces and tabs, and no line goes on in the next.
+ */
+const PLAIN_HEAD = /^POST (\/[!-~]+) HTTP\/1\.1\r\n(?:[\w!#$%&'*+\-.^`|~]+:[\t\x20-\x7e]*\r\n)+\r\n/;
+/** Exact as a number, and more than any body may have. */
+const LENGTH = /^\d{1,15}$/;
+
+type Rule = { use: 'read'; name: ReadHeader } | { use: 'length' | 'connection' | 'never' };
+
+/** What is made of a header. Of one that is not listed nothing depends. */
+const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ...READ_HEADERS.map((name): [string, Rule] => [name, { use: 'read', name }]),
+  ['content-length', { use: 'length' }],
+  ['connection', { use: 'connection' }],
+  // Other framings of the body, other protocols, and answers that begin before the body has come.
+  ...['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer'].map(never),
+  // Browsers' requests need koa's CORS headers.
+  never('origin'),
+]);
+
+function never(name: string): [string, Rule] {
+  return [name, { use: 'never' }];
+}
+
+/** The head of a request that the short way takes. */
+export interface PlainHead {
+  path: string;
+  headers: ReadHeaders;
+  bodyBytes: number;
+  /** The head's own, its blank line included. */
+  headBytes: number;
+}
+
+/**
+ * Reads the head that the data begins with. Null for whatever is not whole, not plain or not one of the paths: there is
+ * one way only to read what is left, so that a proxy in front cannot have read it in another.
+ */
+export function parsePlainHead(data: Buffer, isPath: (path: string) => boolean): PlainHead | null {
+  const text = textOf(data);
+  const match = text === null ? null : PLAIN_HEAD.exec(text);
+  if (text === null || match === null) return null;
+  const path = match[1] as string;
+  const headBytes = match[0].length;
+  const fields = isPath(path) ? readFields(text, headBytes) : null;
+  return fields === null ? null : { path, headBytes, ...fields };
+}
+
+/** Up to where the head ends at the most; null when it ends nowhere. Each byte is one character. */
+function textOf(data: Buffer): string | null {
+  const usual = data.toString('latin1', 0, Math.min(data.length, USUAL_BYTES));
+  if (usual.includes('\r\n\r\n')) return usual;
+  if (data.length <= USUAL_BYTES || !usual.startsWith('POST ')) return null;
+  const most = data.toString('latin1', 0, Math.min(data.length, MOST_BYTES));
+  return most.includes('\r\n\r\n') ? most : null;
+}
+
+/** Of lines that are well formed; null where they say something that is not taken, or say it twice. */
+function readFields(text: string, headBytes: number): Pick<PlainHead, 'headers' | 'bodyBytes'> | null {
+  const headers: { -readonly [Name in ReadHeader]?: string } = {};
+  let bodyBytes = -1;
+  let isConnectionTold = false;
+  for (let at = text.indexOf('\r\n') + 2; at < headBytes - 2; ) {
+    const colon = text.indexOf(':', at);
+    const end = text.indexOf('\r\n', colon);
+    const rule = RULES.get(text.slice(at, colon).toLowerCase());
+    at = end + 2;
+    if (rule === undefined) continue;
+    // Of white space there are spaces and tabs only.
+    const value = text.slice(colon + 1, end).trim();
+    if (rule.use === 'read') {
+      if (headers[rule.name] !== undefined) return null;
+      headers[rule.name] = value;
+    } else if (rule.use === 'length') {
+      if (bodyBytes !== -1 || !LENGTH.test(value)) return null;
+      bodyBytes = Number(value);
+    } else if (rule.use === 'connection') {
+      if (isConnectionTold || value.toLowerCase() !== 'keep-alive') return null;
+      isConnectionTold = true;
+    } else return null;
+  }
+  return bodyBytes === -1 || headers.host === undefined || headers.host === '' ? null : { headers, bodyBytes };
+}
