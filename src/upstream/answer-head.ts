@@ -1,7 +1,7 @@
 import type { HeaderFields } from '../domain/provider.js';
 import { malformedAnswer } from './protocol-error.js';
 
-/** A status line and its headers, at most. */
+/** A status line and its headers, at most, together with what came before them and was passed over. */
 export const MAX_HEAD_BYTES = 16 * 1024;
 
 /** Values of `AnswerHead.length` for bodies whose length the head does not say. */
@@ -20,7 +20,8 @@ export interface AnswerHead {
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-const EDGE_SPACE = /^[\t ]+|[\t ]+$/g;
+const TAB = 9;
+const SPACE = 32;
 const DIGITS = /^\d+$/;
 const START = 'HTTP/1.';
 const LENGTH = 'content-length';
@@ -52,7 +53,7 @@ export function parseHead(text: string): AnswerHead {
  * @throws ProtocolError when it cannot
  */
 export function checkBeginning(text: string): void {
-  if (text.startsWith(START) ? false : !START.startsWith(text)) throw notHttp();
+  if (!text.startsWith(START) && !START.startsWith(text)) throw notHttp();
   if (/(?:^|[^\r])\n|\r[^\n]/.test(text)) throw malformedAnswer('HPE_CR_EXPECTED', 'Missing expected CR or LF');
 }
 
@@ -126,12 +127,17 @@ function keepMsOf(text: string, headers: HeaderFields): number | null {
   return seconds === undefined ? null : Number(seconds) * 1_000;
 }
 
+/** Looks at the edges only, byte by byte: a pattern for them begins anew at every space within, each time to its end. */
 function trimmed(text: string): string {
-  const first = text.charCodeAt(0);
-  const last = text.charCodeAt(text.length - 1);
-  // One space before the value is how nearly everybody writes it.
-  if (first === 32 && last > 32 && text.charCodeAt(1) > 32) return text.slice(1);
-  return first > 32 && last > 32 ? text : text.replace(EDGE_SPACE, '');
+  let from = 0;
+  let to = text.length;
+  while (from < to && isSpace(text.charCodeAt(from))) from += 1;
+  while (to > from && isSpace(text.charCodeAt(to - 1))) to -= 1;
+  return text.slice(from, to);
+}
+
+function isSpace(code: number): boolean {
+  return code === SPACE || code === TAB;
 }
 
 function notHttp(): Error {

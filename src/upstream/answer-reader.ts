@@ -27,6 +27,8 @@ export class AnswerReader {
   /** Bytes of the last read that lay behind the answer's end. */
   excess = 0;
   #beginning: Buffer | null = null;
+  /** Of early heads and line ends too many, in reads before. */
+  #passedBytes = 0;
   #left = 0;
   #chunks: ChunkedBody | null = null;
   #block: Buffer | null = null;
@@ -65,6 +67,7 @@ export class AnswerReader {
     this.part = null;
     this.isWhole = false;
     this.excess = 0;
+    this.#passedBytes = 0;
     this.#chunks = null;
   }
 
@@ -76,9 +79,11 @@ export class AnswerReader {
       // Left over by servers that end a body with one line end too many; llhttp passes over them, too.
       while (bytes[at] === CR || bytes[at] === LF) at += 1;
       const end = bytes.indexOf(HEAD_END, at);
-      if ((end === -1 ? bytes.length : end) - at > MAX_HEAD_BYTES) throw headersOverflow();
+      // With all that was passed over: what is read without end, and brings no answer, is none.
+      if (this.#passedBytes + (end === -1 ? bytes.length : end) > MAX_HEAD_BYTES) throw headersOverflow();
       if (end === -1) {
         checkBeginning(bytes.toString('latin1', at));
+        this.#passedBytes += at;
         // Copied: what was read to is read to again.
         this.#beginning = Buffer.from(bytes.subarray(at));
         return;

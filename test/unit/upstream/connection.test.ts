@@ -285,6 +285,27 @@ describe('an answer', () => {
     await connection(0).closed;
   });
 
+  it('that never comes, after early ones without end, is malformed', async () => {
+    const early = 'HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n'.repeat(20);
+    upstream.setScript(async ({ socket, closed }) => {
+      while (!socket.destroyed) {
+        const drained = new Promise<void>((resolve) => socket.once('drain', resolve));
+        if (!socket.write(early)) await Promise.race([drained, closed]);
+      }
+    });
+    expect(await client.send(aCall(upstream.url))).toMatchObject({
+      ok: false,
+      failure: { kind: 'malformed', code: 'UND_ERR_HEADERS_OVERFLOW', sent: true },
+    });
+    await connection(0).closed;
+  });
+
+  it('may follow others on its connection whose early ones were many', async () => {
+    upstream.setScript(says(`${'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(400)}${whole('hi')}`));
+    for (let round = 0; round < 4; round += 1) expect(await ask()).toBe('hi');
+    expect(upstream.connections).toHaveLength(1);
+  });
+
   it('that becomes malformed hands over what was none', async () => {
     upstream.setScript(says(`${OK}transfer-encoding: chunked\r\n\r\n2\r\nhi\r\nno size\r\n`));
     const response = await begun();
