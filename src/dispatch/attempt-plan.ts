@@ -25,6 +25,8 @@ export interface AttemptPlan {
   counted: () => number | null;
   key: ProviderKey;
   reservation: Reservation;
+  /** True from when any of the request may have left: before, it cost nothing, however it ends. */
+  wasSent: boolean;
   /** From 1. */
   attempt: number;
   sentAt: number;

@@ -56,7 +56,7 @@ export async function makeAttempt(
     firstByteMs: plan.firstByteMs,
     idleMs: target.timeouts.idleMs,
     life: request.life,
-    limits: plan.reservation,
+    limits: { sent: () => noteSent(plan) },
     secrets,
   };
   if (helper.predicts === true) return new Prediction(plan, parts, secrets).make(call);
@@ -67,6 +67,11 @@ export async function makeAttempt(
   const step = await readAnswer(plan, result.response, clock.now(), secrets);
   if (step.kind === 'later') throw new Error(`${target.adapter.id} begins predictions and does not say so`);
   return { reading: step, stated: result.response.stated };
+}
+
+function noteSent(plan: AttemptPlan): void {
+  plan.wasSent = true;
+  plan.reservation.sent();
 }
 
 /** An adapter could not say how to send. */

@@ -238,7 +238,7 @@ export class Attempts {
       return reading;
     } catch (error) {
       this.#shared.parts.health.abandonProbe(target.id);
-      if (isIntended) call.settle({ kind: 'abandoned', ...abandonmentOf(error) }, null);
+      if (isIntended) call.settle({ kind: 'abandoned', wasSent: plan.wasSent, ...abandonmentOf(error) }, null);
       else call.giveBack();
       throw error;
     }
@@ -261,6 +261,7 @@ export class Attempts {
         counted: () => this.#shared.expectation.countedFor(target),
         key: lease.key,
         reservation: lease.reservation,
+        wasSent: false,
         attempt: this.#made,
         sentAt: clock.now(),
         firstByteMs: Math.min(policy.retry.timeoutMs, target.timeouts.firstByteMs),

@@ -51,6 +51,8 @@ export class Prediction implements StreamOwner {
   async make(call: UpstreamCall): Promise<{ reading: Reading; stated: readonly StatedLimit[] }> {
     const { life } = call;
     if (life.isEnded) throw life.reason;
+    // It goes on without its client, and may be sent only then.
+    this.#plan.wasSent = true;
     const own = new Lifeline();
     const beginning = this.#begin({ ...call, life: own });
     if (!(await endsBefore(life, beginning))) {

@@ -25,8 +25,8 @@ export type AttemptEnd =
   | { kind: 'drained'; status: number; report: UsageReport | null; outputTexts: () => readonly string[] }
   /** No answer that counts. */
   | { kind: 'failed'; failure: UpstreamFailure; report: UsageReport | null }
-  /** Ended from our side before an answer came. */
-  | { kind: 'abandoned'; outcome: 'failed' | 'cancelled' | 'interrupted'; errorCode: string };
+  /** Ended from our side before an answer came; `wasSent`: any of it may have reached the provider. */
+  | { kind: 'abandoned'; outcome: 'failed' | 'cancelled' | 'interrupted'; errorCode: string; wasSent: boolean };
 
 /** One upstream call, as far as settling needs to know it. */
 export interface SettledCall {
@@ -45,8 +45,8 @@ export interface Settled {
 }
 
 /**
- * The one place where an upstream call's end becomes usage, cost and outcome. A refused or never connected call costs
- * 0; one that was sent and not answered costs its input, as a lower bound; everything else what was used.
+ * The one place where an upstream call's end becomes usage, cost and outcome. A call that was refused or never sent
+ * costs 0; one that was sent and not answered costs its input, as a lower bound; everything else what was used.
  */
 export function settleCall(call: SettledCall, end: AttemptEnd, meter: Meter, now: number): Settled {
   const usage = usageOf(call, end, meter);
@@ -110,7 +110,7 @@ function usageOf(call: SettledCall, end: AttemptEnd, meter: Meter): Usage | null
       }
       return end.failure.kind === 'status' || !end.failure.sent ? null : unanswered(call, subject, meter);
     case 'abandoned':
-      return unanswered(call, subject, meter);
+      return end.wasSent ? unanswered(call, subject, meter) : null;
   }
 }
 
@@ -132,7 +132,7 @@ function usageInUnits(call: SettledCall, end: AttemptEnd, subject: MeterSubject,
         ? null
         : unansweredInUnits({ ask, price, subject, input: call.input }, meter);
     case 'abandoned':
-      return unansweredInUnits({ ask, price, subject, input: call.input }, meter);
+      return end.wasSent ? unansweredInUnits({ ask, price, subject, input: call.input }, meter) : null;
   }
 }
 

@@ -60,7 +60,8 @@ export class Answer implements UpstreamResponse {
       return [await decode(Buffer.concat(parts), { maxOutputLength: maxBytes })];
     } catch (error) {
       if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
-      throw new UpstreamBrokenError(failureFromError(error, { secrets: this.#secrets }), { cause: error });
+      const failure = failureFromError(error, { secrets: this.#secrets, isSent: true });
+      throw new UpstreamBrokenError(failure, { cause: error });
     }
   }
 }

@@ -3,7 +3,7 @@ import type { UpstreamCall, UpstreamClient, UpstreamResult } from '../domain/ups
 import { Answer, errorBody, usageIn } from './answer.js';
 import { Deadlines } from './deadlines.js';
 import { Exchange } from './exchange.js';
-import { failureFromError, failureFromStatus } from './failure.js';
+import { failureFromStatus } from './failure.js';
 import { Origin } from './origin.js';
 import { readStatedLimits } from './retry-after.js';
 import { WriteTurns } from './write-turns.js';
@@ -57,7 +57,7 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
           resolve({ ok: true, response: new Answer(exchange, secrets, stated) });
         } else if (exchange.status > 0) refusalOf(exchange, call).then(resolve, reject);
         else if (life.isEnded) reject(life.reason);
-        else resolve(noAnswer(exchange.error, secrets));
+        else resolve({ ok: false, failure: exchange.failure, report: null, stated: [] });
       });
       try {
         const { origin, path } = wayTo(call.route.url, call.connectMs);
@@ -101,10 +101,6 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
       await Promise.all(all.map((origin) => origin.destroy()));
     },
   };
-}
-
-function noAnswer(error: unknown, secrets: readonly string[]): UpstreamResult {
-  return { ok: false, failure: failureFromError(error, { secrets }), report: null, stated: [] };
 }
 
 function splitUrl(url: string): { origin: string; path: string } {

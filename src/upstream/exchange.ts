@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import type { UpstreamFailure } from '../domain/failure.js';
 import type { Lifeline } from '../domain/lifeline.js';
 import type { HeaderFields } from '../domain/provider.js';
 import { type TakePart, UpstreamBrokenError, type UpstreamCall } from '../domain/upstream.js';
@@ -39,6 +40,7 @@ export class Exchange {
   readonly #deadlines: Deadlines;
   readonly #deadline: Deadline;
   #carrier: Carrier | null = null;
+  #isSent = false;
   #isPaused = false;
   /** Made by the first who has to wait: most answers come with their head. */
   #idle: NodeJS.Timeout | null = null;
@@ -73,6 +75,7 @@ export class Exchange {
   /** The request goes out now. */
   sent(): void {
     this.#limits.sent();
+    this.#isSent = true;
   }
 
   /** The answer's head is there: that of the answer itself, and not one of those with a status below 200. */
@@ -123,6 +126,16 @@ export class Exchange {
   bodyIsLate(isLate: boolean): void {
     this.#isBodyLate = isLate;
     if (!isLate) this.#deadlines.restart(this.#deadline);
+  }
+
+  /** True when nothing more comes of it, for whatever reason. */
+  get isOver(): boolean {
+    return this.#ended;
+  }
+
+  /** What came instead of an answer, or of its end, as it is told. */
+  get failure(): UpstreamFailure {
+    return failureFromError(this.error, { secrets: this.#secrets, isSent: this.#isSent });
   }
 
   /** True when the answer has come to its good end: what is left of it is taken without waiting. */
@@ -266,8 +279,7 @@ export class Exchange {
   /** What a reader is told: the reason of the request's end, or how the answer broke. */
   #broken(): unknown {
     if (this.#life.isEnded) return this.#life.reason;
-    const failure = failureFromError(this.error, { secrets: this.#secrets });
-    return new UpstreamBrokenError(failure, { cause: this.error });
+    return new UpstreamBrokenError(this.failure, { cause: this.error });
   }
 
   #finish(): void {

@@ -77,8 +77,11 @@ function amazonErrorType(header: string | undefined): string | null {
   return /^(?:[^:#]*#)?([^:#]+)/.exec(header ?? '')?.[1]?.trim() ?? null;
 }
 
-/** A call that got no answer, or an answer that broke. */
-export function failureFromError(error: unknown, options: { secrets: readonly string[] }): UpstreamFailure {
+/** A call that got no answer, or an answer that broke. `isSent`: some of the request may have left. */
+export function failureFromError(
+  error: unknown,
+  options: { secrets: readonly string[]; isSent: boolean },
+): UpstreamFailure {
   const { code, syscall } = codeOf(error);
   const kind = syscall === 'connect' ? 'connect' : kindOf(code);
   return {
@@ -91,7 +94,7 @@ export function failureFromError(error: unknown, options: { secrets: readonly st
     retryAfterMs: null,
     loadingMs: null,
     shouldRetry: null,
-    sent: kind !== 'connect',
+    sent: options.isSent && kind !== 'connect',
   };
 }
 

@@ -1,16 +1,20 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Daemon } from '../support/daemon.js';
 import {
+  abortable,
   answer,
   chatBody,
   chunk,
   type ErrorBody,
   failure,
+  type LedgerRequest,
   provider,
   recordOf,
   startRouter,
 } from '../support/failing-providers.js';
+import { type RawUpstream, startRawUpstream } from '../support/raw-upstream.js';
 import { type ScriptedUpstream, startUpstream, type UpstreamStep } from '../support/scripted-upstream.js';
+import { until } from '../support/until.js';
 
 /** What a provider may send that is neither a good answer nor a plain error, from the outside. */
 
@@ -66,6 +70,43 @@ describe('the usage of a failed answer', () => {
     ]);
     expect(cost).toBe(COST + 20_000);
   });
+});
+
+describe('a call of which nothing was sent', () => {
+  /** Takes connections, and never answers a handshake: what goes there is never sent. */
+  async function startSilent(): Promise<{ daemon: Daemon; silent: RawUpstream }> {
+    const silent = await startRawUpstream(() => {});
+    const url = silent.url.replace('http:', 'https:');
+    const timeout = { connect: '10s', first_byte: '100ms' };
+    const providers = [provider('late', url, { timeout }), provider('left', url, { timeout: { connect: '10s' } })];
+    return { silent, daemon: await startRouter(providers, { policy: { retry: { max_attempts: 1 } } }) };
+  }
+
+  it('costs nothing, whether its time was over or its client left', async () => {
+    const { daemon: router, silent } = await startSilent();
+    try {
+      const late = await router.post('/v1/chat/completions', chatBody({ model: 'late:m' }));
+      expect(late.status).toBe(504);
+      const leaving = abortable(router, chatBody({ model: 'left:m' }));
+      const left = expect(leaving.response).rejects.toThrow();
+      await until('its connection', () => silent.connections.length === 2);
+      leaving.abort();
+      await left;
+      const nothing = { cost_nano_usd: 0, usage: null };
+      await until('its record', async () => (await all(router)).every(({ outcome }) => outcome !== 'in_flight'));
+      expect(await recordOf(router, late)).toMatchObject({ outcome: 'failed', attempts: [nothing], cost_nano_usd: 0 });
+      const { inference_id: id } = (await all(router)).find(({ outcome }) => outcome === 'cancelled') as LedgerRequest;
+      expect(await router.admin(`/requests/${id}`)).toMatchObject({ attempts: [nothing], cost_nano_usd: 0 });
+    } finally {
+      await router.stop();
+      await silent.close();
+    }
+  });
+
+  async function all(router: Daemon): Promise<LedgerRequest[]> {
+    const { requests } = await router.admin<{ requests: LedgerRequest[] }>('/requests');
+    return requests;
+  }
 });
 
 describe('a stream of several choices', () => {

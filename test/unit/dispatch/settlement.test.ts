@@ -85,7 +85,15 @@ describe('a call without a whole answer', () => {
   it('that was refused or never connected costs nothing, and used nothing', () => {
     const nothing = { outcome: 'failed', usage: null, costNanoUsd: 0n };
     for (const status of [400, 401, 404, 429, 500, 503]) expect(settle(aFailure({ status }))).toMatchObject(nothing);
-    expect(settle(aFailure({ kind: 'connect', status: null, sent: false }))).toMatchObject(nothing);
+    for (const kind of ['connect', 'timeout', 'reset'] as const) {
+      expect(settle(aFailure({ kind, status: null, sent: false }))).toMatchObject(nothing);
+    }
+  });
+
+  it.each(['chat', 'image'])('that was given up before any of it was sent costs nothing: %s', (task) => {
+    const end = { kind: 'abandoned', outcome: 'cancelled', errorCode: 'client_gone', wasSent: false } as const;
+    const asked = { inferenceId: 'i', ask: { task } } as unknown as RoutedRequest;
+    expect(settle(end, { request: asked })).toMatchObject({ outcome: 'cancelled', usage: null, costNanoUsd: 0n });
   });
 
   it.each(['timeout', 'reset', 'malformed'] as const)(
@@ -113,7 +121,7 @@ describe('a call without a whole answer', () => {
   });
 
   it('that was given up before an answer costs its input, as a lower bound', () => {
-    expect(settle({ kind: 'abandoned', outcome: 'cancelled', errorCode: 'client_gone' })).toMatchObject({
+    expect(settle({ kind: 'abandoned', outcome: 'cancelled', errorCode: 'client_gone', wasSent: true })).toMatchObject({
       outcome: 'cancelled',
       status: null,
       usage: { source: 'lower-bound', counts: { output: null } },

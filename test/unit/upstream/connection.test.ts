@@ -195,6 +195,60 @@ describe('a connection that cannot be made', () => {
   });
 });
 
+describe('a call of which nothing was sent', () => {
+  const https = () => upstream.url.replace('http:', 'https:');
+  const upload = { kind: 'stream' as const, contentType: 'text/plain', body: oneByte };
+  let sent: number;
+  const limits = { sent: () => (sent += 1) };
+  beforeEach(() => {
+    sent = 0;
+  });
+
+  it('says so when its time is over before it has connected', async () => {
+    expect(await client.send(aCall(https(), { firstByteMs: 100, limits }))).toMatchObject({
+      ok: false,
+      failure: { kind: 'timeout', code: 'UND_ERR_HEADERS_TIMEOUT', sent: false },
+    });
+    expect(sent).toBe(0);
+  });
+
+  it('says so when its time is over while undici connects for its body', async () => {
+    const call = aCall(https(), { firstByteMs: 100, payload: upload, limits });
+    expect(await client.send(call)).toMatchObject({ ok: false, failure: { kind: 'timeout', sent: false } });
+    expect(sent).toBe(0);
+  });
+
+  it('says so when the client closes while it connects', async () => {
+    const sending = client.send(aCall(https(), { limits }));
+    await until('a connection', () => upstream.connections.length === 1);
+    await client.close();
+    expect(await sending).toMatchObject({ ok: false, failure: { code: 'UND_ERR_DESTROYED', sent: false } });
+    expect(sent).toBe(0);
+  });
+
+  it('says so when the client closes before it is written to a kept connection', async () => {
+    await ask();
+    const sending = client.send(aCall(upstream.url, { limits }));
+    await client.close();
+    expect(await sending).toMatchObject({ ok: false, failure: { code: 'UND_ERR_DESTROYED', sent: false } });
+    expect(sent).toBe(0);
+    expect(upstream.requests).toHaveLength(1);
+  });
+
+  it('says so when the client closes while undici is loaded for its body', async () => {
+    const sending = client.send(aCall(upstream.url, { payload: upload, limits }));
+    await client.close();
+    expect(await sending).toMatchObject({ ok: false, failure: { sent: false } });
+    expect(sent).toBe(0);
+    expect(upstream.requests).toHaveLength(0);
+  });
+});
+
+/** A body that is made as it is sent. */
+async function* oneByte(): AsyncGenerator<Uint8Array> {
+  yield Buffer.from('x');
+}
+
 describe('an answer that breaks off', () => {
   const chunks = `${OK}transfer-encoding: chunked\r\n\r\n`;
 
@@ -496,6 +550,15 @@ describe('closing', () => {
       expect(result).toMatchObject({ ok: false, failure: { kind: 'reset', code: 'UND_ERR_DESTROYED' } });
     }
     for (const { closed } of upstream.connections) await closed;
+  });
+
+  it('what no configuration uses sends what was about to go out on it', async () => {
+    await ask();
+    const sending = ask();
+    client.closeUnused(() => false);
+    expect(await sending).toBe('hi');
+    await connection(0).closed;
+    expect(upstream.requests).toHaveLength(2);
   });
 
   it('what no configuration uses closes idle connections at once', async () => {

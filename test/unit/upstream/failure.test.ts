@@ -91,7 +91,7 @@ describe('failureFromError', () => {
   it('knows a refused connection, which sent nothing', async () => {
     const port = await freePort();
     const error = await request(`http://127.0.0.1:${port}/`).catch((reason: unknown) => reason);
-    expect(failureFromError(error, { secrets: [] })).toMatchObject({
+    expect(failureFromError(error, { secrets: [], isSent: true })).toMatchObject({
       kind: 'connect',
       code: 'ECONNREFUSED',
       sent: false,
@@ -107,7 +107,7 @@ describe('failureFromError', () => {
     const agent = new Agent();
     const { port } = server.address() as { port: number };
     const error = await request(`http://127.0.0.1:${port}/`, { dispatcher: agent }).catch((reason: unknown) => reason);
-    expect(failureFromError(error, { secrets: [] })).toMatchObject({ kind: 'reset', sent: true });
+    expect(failureFromError(error, { secrets: [], isSent: true })).toMatchObject({ kind: 'reset', sent: true });
     await agent.close();
     await new Promise((resolve) => server.close(resolve));
   });
@@ -126,8 +126,10 @@ describe('failureFromError', () => {
   ])('takes %s for %s', (code, kind, sent) => {
     const error = Object.assign(new Error('went wrong'), { code });
     const expected = { kind, sent, code, status: null, message: `went wrong (${code})` };
-    expect(failureFromError(error, { secrets: [] })).toMatchObject(expected);
-    expect(failureFromError(new TypeError('fetch failed', { cause: error }), { secrets: [] })).toMatchObject({
+    expect(failureFromError(error, { secrets: [], isSent: true })).toMatchObject(expected);
+    expect(
+      failureFromError(new TypeError('fetch failed', { cause: error }), { secrets: [], isSent: true }),
+    ).toMatchObject({
       kind,
       sent,
       code,
@@ -136,7 +138,7 @@ describe('failureFromError', () => {
 
   it('looks into an error for each address', () => {
     const refused = Object.assign(new Error('connect ECONNREFUSED ::1:1'), { code: 'ECONNREFUSED' });
-    expect(failureFromError(new AggregateError([refused]), { secrets: [] })).toMatchObject({
+    expect(failureFromError(new AggregateError([refused]), { secrets: [], isSent: true })).toMatchObject({
       kind: 'connect',
       message: 'ECONNREFUSED',
     });
@@ -144,11 +146,18 @@ describe('failureFromError', () => {
 
   it('takes a time-out of the connection itself for one that sent nothing', () => {
     const error = Object.assign(new Error('connect ETIMEDOUT'), { code: 'ETIMEDOUT', syscall: 'connect' });
-    expect(failureFromError(error, { secrets: [] })).toMatchObject({ kind: 'connect', sent: false });
+    expect(failureFromError(error, { secrets: [], isSent: true })).toMatchObject({ kind: 'connect', sent: false });
+  });
+
+  it('knows that nothing was sent where nothing was, whatever ended the call', () => {
+    for (const code of ['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_DESTROYED', 'ECONNRESET']) {
+      const error = Object.assign(new Error('went wrong'), { code });
+      expect(failureFromError(error, { secrets: [], isSent: false })).toMatchObject({ code, sent: false });
+    }
   });
 
   it('makes a failure of anything', () => {
-    expect(failureFromError('boom', { secrets: [] })).toMatchObject({ kind: 'reset', message: 'boom' });
+    expect(failureFromError('boom', { secrets: [], isSent: true })).toMatchObject({ kind: 'reset', message: 'boom' });
   });
 });
 
