@@ -9,7 +9,7 @@ import type { WriteTurns } from './write-turns.js';
 /** An idle connection is kept so long, or less where the server says so. */
 const KEEP_ALIVE_MS = 30_000;
 /** So much sooner than the server, which may close it while a request is on its way. */
-const KEEP_ALIVE_MARGIN_MS = 1_000;
+const KEEP_ALIVE_MARGIN_MS = 2_000;
 /** How often idle connections are looked at. */
 const SWEEP_MS = 1_000;
 
