@@ -72,7 +72,9 @@ export class Deadlines {
   }
 
   #look(ms: number): void {
-    for (let line = this.#lines.get(ms); line !== undefined; line = this.#lines.get(ms)) {
+    const line = this.#lines.get(ms);
+    // One that ended with its last, and was begun anew by it, has a timer of its own.
+    while (line !== undefined && this.#lines.get(ms) === line) {
       const { first } = line;
       const leftMs = first.dueAt - performance.now();
       if (leftMs > 0) {

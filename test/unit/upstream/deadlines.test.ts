@@ -52,6 +52,21 @@ describe('deadlines', () => {
     expect(timers()).toBe(before);
   });
 
+  it('that begin anew as they expire have one timer, and leave none', async () => {
+    const deadlines = new Deadlines();
+    const before = timers();
+    let count = 0;
+    const again = deadlines.start(10, () => {
+      count += 1;
+      deadlines.join(again);
+    });
+    // Not by waiting with a timer: those are what is counted.
+    while (count < 3) await new Promise((resolve) => setImmediate(resolve));
+    expect(timers()).toBe(before + 1);
+    deadlines.stop(again);
+    expect(timers()).toBe(before);
+  });
+
   it('may begin others as they expire', async () => {
     const deadlines = new Deadlines();
     let count = 0;
