@@ -56,6 +56,8 @@ export class Origin {
     try {
       this.#undici ??= this.#loadUndici();
       const undici = await this.#undici;
+      // Meanwhile its time was over, or its client left: no connection is made for it, and no body begun.
+      if (exchange.isOver) return;
       undici.dispatch(path, call, exchange);
     } catch (error) {
       exchange.fail(error);

@@ -197,7 +197,6 @@ describe('a connection that cannot be made', () => {
 
 describe('a call of which nothing was sent', () => {
   const https = () => upstream.url.replace('http:', 'https:');
-  const upload = { kind: 'stream' as const, contentType: 'text/plain', body: oneByte };
   let sent: number;
   const limits = { sent: () => (sent += 1) };
   beforeEach(() => {
@@ -213,7 +212,7 @@ describe('a call of which nothing was sent', () => {
   });
 
   it('says so when its time is over while undici connects for its body', async () => {
-    const call = aCall(https(), { firstByteMs: 100, payload: upload, limits });
+    const call = aCall(https(), { firstByteMs: 100, payload: upload(), limits });
     expect(await client.send(call)).toMatchObject({ ok: false, failure: { kind: 'timeout', sent: false } });
     expect(sent).toBe(0);
   });
@@ -236,7 +235,7 @@ describe('a call of which nothing was sent', () => {
   });
 
   it('says so when the client closes while undici is loaded for its body', async () => {
-    const sending = client.send(aCall(upstream.url, { payload: upload, limits }));
+    const sending = client.send(aCall(upstream.url, { payload: upload(), limits }));
     await client.close();
     expect(await sending).toMatchObject({ ok: false, failure: { sent: false } });
     expect(sent).toBe(0);
@@ -245,6 +244,10 @@ describe('a call of which nothing was sent', () => {
 });
 
 /** A body that is made as it is sent. */
+function upload() {
+  return { kind: 'stream' as const, contentType: 'text/plain', body: oneByte };
+}
+
 async function* oneByte(): AsyncGenerator<Uint8Array> {
   yield Buffer.from('x');
 }
@@ -444,6 +447,22 @@ describe('the end of a request', () => {
     await connection(0).closed;
     expect(connection(0).requests).toHaveLength(1);
     expect(await ask()).toBe('hi');
+  });
+
+  it('while undici is loaded for its body opens no connection, and leaves the body as it is', async () => {
+    const life = new Lifeline();
+    let begun = 0;
+    const body = () => {
+      begun += 1;
+      return oneByte();
+    };
+    const sending = client.send(aCall(upstream.url, { life, payload: { ...upload(), body } }));
+    life.end(reason);
+    await expect(sending).rejects.toBe(reason);
+    // It takes the same way, later.
+    expect(await ask({ payload: upload() })).toBe('hi');
+    expect(begun).toBe(0);
+    expect(upstream.connections).toHaveLength(1);
   });
 
   it('while it waits for an answer closes the connection', async () => {
