@@ -51,13 +51,22 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
     const { life, secrets } = call;
     if (life.isEnded) return Promise.reject(life.reason);
     return new Promise((resolve, reject) => {
-      const exchange = new Exchange(call, deadlines, () => {
+      const started = () => {
         if (exchange.status >= 200 && exchange.status < 300) {
           const stated = readStatedLimits(exchange.headers, clock.now());
           resolve({ ok: true, response: new Answer(exchange, secrets, stated) });
         } else if (exchange.status > 0) refusalOf(exchange, call).then(resolve, reject);
         else if (life.isEnded) reject(life.reason);
-        else resolve({ ok: false, failure: exchange.failure, report: null, stated: [] });
+        else resolve(noAnswer(exchange));
+      };
+      const exchange = new Exchange(call, deadlines, () => {
+        try {
+          started();
+        } catch (error) {
+          // It is told within a read from a socket, where a fault would end the process and not only this call.
+          exchange.fail(error);
+          resolve(noAnswer(exchange));
+        }
       });
       try {
         const { origin, path } = wayTo(call.route.url, call.connectMs);
@@ -101,6 +110,10 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
       await Promise.all(all.map((origin) => origin.destroy()));
     },
   };
+}
+
+function noAnswer({ failure }: Exchange): UpstreamResult {
+  return { ok: false, failure, report: null, stated: [] };
 }
 
 function splitUrl(url: string): { origin: string; path: string } {

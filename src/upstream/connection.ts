@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { AnswerReader } from './answer-reader.js';
 import type { Carrier, Exchange } from './exchange.js';
-import { type Address, connectedEvent, openSocket } from './open-socket.js';
-import { ProtocolError, socketError } from './protocol-error.js';
+import { type Address, beforeConnected, connectedEvent, connectTimeout, openSocket } from './open-socket.js';
+import { socketError } from './protocol-error.js';
 import { type RequestText, writeRequest } from './request-text.js';
 
 /** What a connection says about itself. */
@@ -41,7 +41,12 @@ export class Connection implements Carrier {
     const onread = {
       buffer: () => this.#reader.space ?? owner.readBuffer,
       callback: (size: number, read: Uint8Array) => {
-        this.#read(read as Buffer, size);
+        try {
+          this.#read(read as Buffer, size);
+        } catch (error) {
+          // Of whoever was told of what came: thrown on, it would end the process, and not only the call.
+          this.#lost(error as Error);
+        }
         return true;
       },
     };
@@ -65,16 +70,22 @@ export class Connection implements Carrier {
     exchange.carriedBy(this);
   }
 
+  /** Throws nothing: what goes wrong fails the call. */
   write(): void {
     const request = this.#request;
-    if (request === null || this.#exchange === null) return;
+    const exchange = this.#exchange;
+    if (request === null || exchange === null) return;
     if (this.isWriting) {
       this.#lost(socketError('the request before was not taken'));
       return;
     }
     this.#request = null;
-    this.#exchange.sent();
-    writeRequest(this.#socket, request);
+    try {
+      exchange.sent();
+      writeRequest(this.#socket, request);
+    } catch (error) {
+      this.#lost(error as Error);
+    }
   }
 
   /**
@@ -187,14 +198,4 @@ export class Connection implements Carrier {
     if (this.#connecting !== null) clearTimeout(this.#connecting);
     this.#connecting = null;
   }
-}
-
-function connectTimeout({ host }: Address, ms: number): Error {
-  const message = `Connect Timeout Error (attempted address: ${host}, timeout: ${ms}ms)`;
-  return new ProtocolError('UND_ERR_CONNECT_TIMEOUT', message);
-}
-
-/** Whatever ends a connection that is being made, a TLS handshake that breaks off too: nothing was sent. */
-function beforeConnected(error: Error): Error {
-  return Object.assign(error, { syscall: 'connect' });
 }

@@ -42,6 +42,16 @@ export function connectedEvent({ isTls }: Address): 'secureConnect' | 'connect' 
   return isTls ? 'secureConnect' : 'connect';
 }
 
+export function connectTimeout({ host }: Address, ms: number): Error {
+  const message = `Connect Timeout Error (attempted address: ${host}, timeout: ${ms}ms)`;
+  return new ProtocolError('UND_ERR_CONNECT_TIMEOUT', message);
+}
+
+/** Whatever ends a connection that is being made, a TLS handshake that breaks off too: nothing was sent. */
+export function beforeConnected(error: Error): Error {
+  return Object.assign(error, { syscall: 'connect' });
+}
+
 function tlsOptions(
   { hostname, port }: Address,
   onread: OnReadOpts,

@@ -1,5 +1,6 @@
 /** Something that can be written to: a kept connection with a call to carry. */
 export interface Writer {
+  /** Throws nothing: others wait for their turn behind it. */
   write(): void;
 }
 

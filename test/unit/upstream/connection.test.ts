@@ -4,6 +4,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Lifeline } from '../../../src/domain/lifeline.js';
 import type { UpstreamClient, UpstreamResponse } from '../../../src/domain/upstream.js';
 import { createUpstreamClient } from '../../../src/upstream/client.js';
+import { Deadlines } from '../../../src/upstream/deadlines.js';
+import { Exchange } from '../../../src/upstream/exchange.js';
+import { Origin } from '../../../src/upstream/origin.js';
+import { WriteTurns } from '../../../src/upstream/write-turns.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import {
   aCall,
@@ -251,6 +255,50 @@ function upload() {
 async function* oneByte(): AsyncGenerator<Uint8Array> {
   yield Buffer.from('x');
 }
+
+describe('a fault of ours', () => {
+  const fault = new Error('a fault of ours');
+  const faulty = () => {
+    throw fault;
+  };
+  const failed = { ok: false, failure: { message: fault.message } };
+
+  it('as one request goes out fails its call, and lets the others due with it go out', async () => {
+    await Promise.all([ask(), ask(), ask()]);
+    await nextTurn();
+    const send = (limits: { sent(): void }) => client.send(aCall(upstream.url, { limits }));
+    const sending = [send({ sent: () => {} }), send({ sent: faulty }), send({ sent: () => {} })];
+    expect(await Promise.all(sending)).toMatchObject([{ ok: true }, failed, { ok: true }]);
+    expect(upstream.connections).toHaveLength(3);
+    expect(upstream.requests).toHaveLength(5);
+  });
+
+  it('as a new connection is there fails its call', async () => {
+    expect(await client.send(aCall(upstream.url, { limits: { sent: faulty } }))).toMatchObject(failed);
+    await connection(0).closed;
+    expect(upstream.requests).toHaveLength(0);
+  });
+
+  it('as an answer begins fails its call, and ends its connection', async () => {
+    const clock = new FakeClock();
+    const broken = createUpstreamClient({ clock: Object.assign(clock, { now: faulty }) });
+    expect(await broken.send(aCall(upstream.url))).toMatchObject(failed);
+    await connection(0).closed;
+    await broken.close();
+  });
+
+  it('of whoever is told that an answer begins ends no more than the connection', async () => {
+    const parts = { readBuffer: Buffer.alloc(1024), turns: new WriteTurns() };
+    const origin = new Origin(upstream.url, 5_000, parts);
+    const call = aCall(upstream.url);
+    const exchange = new Exchange(call, new Deadlines(), faulty);
+    origin.dispatch('/', call, exchange);
+    await until('its end', () => exchange.isOver);
+    expect(exchange.error).toBe(fault);
+    await connection(0).closed;
+    await origin.destroy();
+  });
+});
 
 describe('an answer that breaks off', () => {
   const chunks = `${OK}transfer-encoding: chunked\r\n\r\n`;
