@@ -8,7 +8,10 @@ import type { UndiciWay } from './undici-way.js';
 /** What undici takes for a path, and so do we. */
 const PATH = /^\/[!-\xff]*$/;
 
-/** All connections to one origin that are made within one time. */
+/**
+ * The ways to one origin: connections of our own, and undici for what they do not carry. Calls that leave a connection
+ * another time to be made have an `Origin` of their own.
+ */
 export class Origin {
   readonly #origin: string;
   readonly #connectMs: number;
