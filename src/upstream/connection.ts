@@ -24,7 +24,10 @@ export interface ConnectionOwner {
  * another when `write` is called.
  */
 export class Connection implements Carrier {
-  /** Until when it can be reused, on `performance.now()`'s clock. */
+  /** How many it has brought. */
+  answers = 0;
+  /** Since when it carries nothing, and until when it can be reused, on `performance.now()`'s clock. */
+  restedAt = 0;
   idleUntil = 0;
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;

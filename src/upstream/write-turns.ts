@@ -5,8 +5,8 @@ export interface Writer {
 }
 
 /**
- * When a kept connection is written to: after the event loop has looked at what came on it since it became free. A
- * server that closes a connection it said it would keep is met by no request then, unless both are under way at once.
+ * When a kept connection is written to that became free in this very turn of the event loop, or that its server may not
+ * mean to keep: after the loop has looked at what came on it since. A server that closes a connection it said it would keep is met by no request then, unless both are under way at once.
  */
 export class WriteTurns {
   /** How often the loop has looked since something was asked of this. */
