@@ -1,6 +1,7 @@
 import type { RequestListener, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { WaybillError } from '../domain/errors.js';
+import { OpenAnswers } from './open-answers.js';
 import type { HttpHandler } from './server.js';
 import { ShortServer } from './short/short-server.js';
 
@@ -29,6 +30,7 @@ export interface ListenerOptions {
 export function createListener({ handler, bodyLimitBytes, isDraining, times = TIMES }: ListenerOptions): Server {
   const refusal = (why: keyof typeof REFUSALS) => refusalText(REFUSALS[why], times);
   const server = new ShortServer({ hotPaths: () => handler().hot, isDraining, refusal, ...times });
+  new OpenAnswers(server);
   const onRequest: RequestListener = (request, response) => {
     if (isDraining()) response.setHeader('connection', 'close');
     handler().handle(request, response);

@@ -362,18 +362,21 @@ describe('a client that leaves', () => {
     ['closes', (line: Line) => line.socket.destroy()],
     ['resets', (line: Line) => line.socket.resetAndDestroy()],
     ['sends no more', (line: Line) => line.socket.end()],
-  ])('or %s before its answer ended is noticed, with another request waiting too', async (_what, leave) => {
-    for (const isShort of [true, false]) {
-      const way = await open({ isShort, handle: endless });
-      for (const request of [plain(), plain() + plain()]) {
-        const before = way.closed();
-        const line = await openLine(way.url);
-        line.socket.write(request);
-        await line.until('a part');
-        leave(line);
-        await line.closed;
-        await expect.poll(way.closed).toBeGreaterThan(before);
-        await expect.poll(() => connections(way)).toBe(0);
+  ])('or %s before its answer ended is noticed, with other requests waiting too', async (_what, leave) => {
+    for (const handle of [endless, restless]) {
+      for (const isShort of [true, false]) {
+        const way = await open({ isShort, handle });
+        for (const count of [1, 2, 4]) {
+          const before = way.begun();
+          const line = await openLine(way.url);
+          line.socket.write(plain().repeat(count));
+          await line.until('a part');
+          if (!isShort) await expect.poll(() => way.begun() - before).toBe(count);
+          leave(line);
+          await line.closed;
+          await expect.poll(() => connections(way)).toBe(0);
+          await expect.poll(() => way.begun() - way.closed()).toBe(0);
+        }
       }
     }
   });
@@ -418,6 +421,16 @@ async function endless(exchange: Exchange): Promise<void> {
   await exchange.readBody(BODY_LIMIT);
   exchange.begin(200, []);
   exchange.write('a part');
+}
+
+/** Writes as long as there is somebody to write to. */
+async function restless(exchange: Exchange): Promise<void> {
+  await exchange.readBody(BODY_LIMIT);
+  exchange.begin(200, []);
+  while (exchange.isOpen) {
+    if (!exchange.write('a part'.repeat(4_000))) await exchange.drained();
+    await new Promise(setImmediate);
+  }
 }
 
 function connections({ server }: Way): Promise<number> {
