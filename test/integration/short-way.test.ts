@@ -98,6 +98,18 @@ describe('an answer is the same, byte by byte,', () => {
     }
   });
 
+  it('with a value that is the name of a header', async () => {
+    const handle = async (exchange: Exchange) => {
+      await exchange.readBody(BODY_LIMIT);
+      exchange.answer(200, ['x-provider', 'connection', 'x-other', 'close', 'content-length', '2'], 'ok');
+    };
+    const [short, node] = await both({ handle });
+    const answer = await answersTo(short, [plain(), LAST]);
+    expect(answer).toBe(await answersTo(node, [plain(), LAST]));
+    expect(answer).toContain('\r\nx-provider: connection\r\nx-other: close\r\n');
+    expect(answer).toContain('elsewhere: GET /last');
+  });
+
   it('but for a value of Latin-1, which stays what it is', async () => {
     const handle = async (exchange: Exchange) => exchange.answer(200, ['x-value', 'é', 'content-length', '3'], '☃');
     const way = await open({ handle });

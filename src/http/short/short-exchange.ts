@@ -159,7 +159,7 @@ export class ShortExchange implements Exchange {
 
   #makeHead(status: number, headers: FlatHeaders, isChunked: boolean): string {
     // Of an answer's own headers only this one says something of the connection: that it closes.
-    const at = headers.indexOf('connection');
+    const at = placeOf('connection', headers);
     if (at !== -1) {
       this.closes = true;
       headers.splice(at, 2);
@@ -186,6 +186,14 @@ export class ShortExchange implements Exchange {
     this.#wire.bodyAsked();
     return true;
   }
+}
+
+/** Of a field by its name; -1 for none. Values stand between the names, and may be any word. */
+function placeOf(name: string, headers: FlatHeaders): number {
+  for (let at = 0; at < headers.length; at += 2) {
+    if (headers[at] === name) return at;
+  }
+  return -1;
 }
 
 /** A small body as Latin-1 that has its bytes; null where that is not at hand. */
