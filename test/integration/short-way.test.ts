@@ -160,6 +160,8 @@ const DEVIATIONS: ReadonlyArray<readonly [what: string, request: string]> = [
   ['a length of another base', plain().replace('Length: 5', 'Length: 0x5')],
   ['a length with a fraction', plain().replace('Length: 5', 'Length: 5.0')],
   ['an empty length', plain().replace('Length: 5', 'Length: ')],
+  ['a length with a tab behind it', plain().replace('Length: 5', 'Length: 5\t')],
+  ['a length with a tab and a space behind it', plain().replace('Length: 5', 'Length: 5\t ')],
   ['a length beyond every number', plain().replace('Length: 5', `Length: ${'9'.repeat(30)}`)],
   [
     'chunks',
@@ -178,6 +180,10 @@ const DEVIATIONS: ReadonlyArray<readonly [what: string, request: string]> = [
   ['a connection that closes', plain('hello', { lines: ['Connection: close'] })],
   ['a connection of two words', plain('hello', { lines: ['Connection: keep-alive, te'] })],
   ['two words of the connection', plain('hello', { lines: ['Connection: keep-alive', 'Connection: close'] })],
+  ['a connection to a proxy that closes', plain('hello', { lines: ['Proxy-Connection: close'] })],
+  ['a connection to a proxy that stays', plain('hello', { lines: ['Proxy-Connection: keep-alive'] })],
+  ['more lines than are looked at', plain('hello', { lines: Array.from({ length: 100 }, (_, n) => `a-${n}: b`) })],
+  ['more lines than Node looks at', plain('hello', { lines: [...Array(2_010).fill('a:'), 'Authorization: Bearer k'] })],
   ['an origin', plain('hello', { lines: ['Origin: http://there'] })],
   ['an encoding', plain('hello', { lines: ['Content-Encoding: identity'] })],
   ['a long head', plain('hello', { lines: [`a: ${'b'.repeat(9_000)}`] })],
@@ -262,8 +268,23 @@ describe('what is not plain is answered by node:http:', () => {
 /** What changes how a head is read, or how far its request goes. */
 const EDITS = [
   ...['\r', '\n', '\r\n', '\r\n\r\n', '\0', ' ', '\t', ':', ',', ';', '+', '-', '0', '1', '5', 'x', '\xe9', '_'],
-  ...['chunked', 'Content-Length: 3\r\n', 'content-length:5\r\n', 'Transfer-Encoding: chunked\r\n', 'Host: there\r\n'],
-  ...['Connection: close\r\n', 'Connection: keep-alive\r\n', 'Expect: 100-continue\r\n', 'GET ', 'HTTP/1.0', 'POST '],
+  ...[
+    'chunked',
+    'Content-Length: 3\r\n',
+    'content-length:5\r\n',
+    '5\t\r\n',
+    'Transfer-Encoding: chunked\r\n',
+    'Host: there\r\n',
+  ],
+  ...[
+    'Connection: close\r\n',
+    'Connection: keep-alive\r\n',
+    'Proxy-Connection: close\r\n',
+    'Expect: 100-continue\r\n',
+    'GET ',
+    'HTTP/1.0',
+    'POST ',
+  ],
 ];
 
 it('a head that is changed anywhere says the same to both', { timeout: 60_000 }, async () => {
