@@ -333,7 +333,7 @@ describe('on one connection', () => {
     expect(short.requestsOfNode()).toBe(3);
   });
 
-  it('more than is kept back waits in the system, and nothing of it is lost', async () => {
+  it('much that waits for an answer is answered, and nothing of it is lost', async () => {
     const way = await open();
     const line = await openLine(way.url);
     const bodies = Array.from({ length: 60 }, (_, index) => `${index}:${'y'.repeat(10_000)}`);
@@ -412,6 +412,49 @@ describe('a client that leaves', () => {
         }
       }
     }
+  });
+
+  it.each([
+    ['closes', (line: Line) => line.socket.destroy()],
+    ['resets', (line: Line) => line.socket.resetAndDestroy()],
+  ])('or %s with much sent behind its request is noticed', async (_what, leave) => {
+    const way = await open({ handle: endless });
+    for (const size of [10_000, 100_000, 700_000]) {
+      const line = await openLine(way.url);
+      line.socket.write(plain() + plain('x'.repeat(size)));
+      await line.until('a part');
+      await expect.poll(() => line.socket.writableLength).toBe(0);
+      leave(line);
+      await expect.poll(() => way.begun() - way.closed()).toBe(0);
+    }
+    expect(way.begun()).toBe(3);
+  });
+
+  it('or sends without end behind its request is ended', async () => {
+    const way = await open({ handle: endless });
+    const line = await openLine(way.url);
+    line.socket.write(plain() + plain('x'.repeat(8_000_000)));
+    await line.closed;
+    expect([way.begun(), way.closed()]).toEqual([1, 1]);
+    expect(line.received()).toContain('a part');
+  });
+
+  it.each([
+    ['closes', (line: Line) => line.socket.destroy()],
+    ['resets', (line: Line) => line.socket.resetAndDestroy()],
+  ])('or %s while its answer is written has nothing else begun', async (_what, leave) => {
+    const SIZE = 30_000_000;
+    const handle = async (exchange: Exchange) => {
+      await exchange.readBody(BODY_LIMIT);
+      exchange.answer(200, ['content-length', String(SIZE)], Buffer.alloc(SIZE));
+    };
+    const way = await open({ handle });
+    const line = await openLine(way.url);
+    line.socket.once('data', () => line.socket.pause()).write(plain().repeat(3));
+    await once(line.socket, 'pause');
+    leave(line);
+    await expect.poll(() => connections(way)).toBe(0);
+    expect([way.begun(), way.closed()]).toEqual([1, 1]);
   });
 
   it('and reads slowly is waited for', async () => {

@@ -18,8 +18,8 @@ export interface Wire {
   readonly keepAliveMs: number;
   /** The body is wanted, or never will be. */
   bodyAsked(): void;
-  /** For the last write of an answer: called once the system has taken it. */
-  readonly onWritten: () => void;
+  /** For the last write of an answer: called once the system has taken it, or with why it did not. */
+  readonly onWritten: (error?: Error | null) => void;
 }
 
 /** A request that came the short way: what it answers is written straight to its socket. */
