@@ -516,7 +516,7 @@ function connections({ server }: Way): Promise<number> {
 }
 
 describe('time', () => {
-  const SOON = { requestMs: 300, keepAliveMs: 1_000, lookMs: 20 };
+  const SOON = { requestMs: 300, keepAliveMs: 1_000, takeMs: 60_000, lookMs: 20 };
 
   it.each([
     ['sends nothing', ''],
@@ -556,6 +556,70 @@ describe('time', () => {
     for (const body of ['one', 'two']) {
       line.socket.write(plain(body));
       await line.until(`after ${body}`);
+    }
+    line.socket.destroy();
+  });
+});
+
+describe.each([
+  ['the short way', true],
+  ['node:http', false],
+])('time to take an answer, %s,', (_way, isShort) => {
+  const TAKE_MS = 250;
+  const SIZE = 24_000_000;
+  const times = { requestMs: 60_000, keepAliveMs: 60_000, takeMs: TAKE_MS, lookMs: 20 };
+  const large = async (exchange: Exchange) => {
+    await exchange.readBody(BODY_LIMIT);
+    exchange.answer(200, ['content-length', String(SIZE)], Buffer.alloc(SIZE));
+  };
+
+  it.each([
+    ['whole', large, ''],
+    ['whole, and that the client has said is its last', large, 'end'],
+    ['in parts', restless, ''],
+  ])('is up for one %s', async (_what, handle, isLast) => {
+    const way = await open({ isShort, times, handle });
+    const { socket } = await openLine(way.url);
+    socket.pause().write(plain());
+    if (isLast !== '') socket.end();
+    await expect.poll(() => way.begun()).toBe(1);
+    await expect.poll(() => connections(way), { timeout: 4_000 }).toBe(0);
+    await expect.poll(() => way.closed()).toBe(1);
+    socket.destroy();
+  });
+
+  it('is not up for one that is taken slowly', async () => {
+    const way = await open({ isShort, times, handle: large });
+    const { socket } = await openLine(way.url);
+    let bytes = 0;
+    socket.on('data', (part) => {
+      bytes += part.length;
+      socket.pause();
+      setTimeout(() => socket.resume(), 3);
+    });
+    const sentAt = Date.now();
+    socket.write(plain());
+    await expect.poll(() => bytes, { timeout: 15_000 }).toBeGreaterThan(SIZE);
+    expect(Date.now() - sentAt).toBeGreaterThan(2 * TAKE_MS);
+    socket.destroy();
+  });
+
+  it('is not up while nothing is there to take', async () => {
+    const way = await open({
+      ...{ isShort, times },
+      async handle(exchange) {
+        await exchange.readBody(BODY_LIMIT);
+        exchange.begin(200, []);
+        exchange.write(Buffer.alloc(100_000));
+        await new Promise((resolve) => setTimeout(resolve, 3 * TAKE_MS));
+        exchange.write('the rest');
+        exchange.end();
+      },
+    });
+    const line = await openLine(way.url);
+    for (let count = 1; count <= 2; count += 1) {
+      line.socket.write(plain());
+      await expect.poll(() => line.received().split('the rest').length - 1, { timeout: 4_000 }).toBe(count);
     }
     line.socket.destroy();
   });

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { HotPaths } from '../hot-paths.js';
+import { leaveUntimed, lookAtTaking } from '../taking.js';
 import type { HttpDate } from './answer-head.js';
 import { Backlog } from './backlog.js';
 import { parsePlainHead } from './head.js';
@@ -20,6 +21,7 @@ export interface ConnectionHost {
   readonly date: HttpDate;
   readonly keepAliveMs: number;
   readonly requestMs: number;
+  readonly takeMs: number;
   /** Of the configuration that is current. */
   hotPaths(): HotPaths;
   isDraining(): boolean;
@@ -90,7 +92,8 @@ export class ShortConnection implements Wire {
 
   /** Ends what has taken too long. `now`: of `performance.now` */
   lookAtTime(now: number): void {
-    const { requestMs, keepAliveMs, refusal } = this.#host;
+    const { requestMs, keepAliveMs, takeMs, refusal } = this.#host;
+    lookAtTaking(this.socket, takeMs);
     const waitedMs = now - this.#since;
     if (this.#awaited === 'next' || this.#awaited === 'close') {
       // Of an answer that is read slowly the rest may still be on its way.
@@ -106,6 +109,7 @@ export class ShortConnection implements Wire {
     const { socket } = this;
     socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
     socket.off('error', untold).off('close', this.#onClose);
+    if (socket.timeout !== undefined) leaveUntimed(socket);
     // Until there is another who reads.
     socket.pause();
     socket.unshift(data);

@@ -11,6 +11,7 @@ export interface ShortServerOptions {
   refusal: ConnectionHost['refusal'];
   keepAliveMs: number;
   requestMs: number;
+  takeMs: number;
   /** How often it is looked who has taken too long. */
   lookMs: number;
 }
@@ -23,6 +24,7 @@ export class ShortServer extends Server implements ConnectionHost {
   readonly date = new HttpDate();
   readonly keepAliveMs: number;
   readonly requestMs: number;
+  readonly takeMs: number;
   readonly hotPaths: () => HotPaths;
   readonly isDraining: () => boolean;
   readonly refusal: ConnectionHost['refusal'];
@@ -40,6 +42,7 @@ export class ShortServer extends Server implements ConnectionHost {
     });
     this.keepAliveMs = options.keepAliveMs;
     this.requestMs = options.requestMs;
+    this.takeMs = options.takeMs;
     this.hotPaths = options.hotPaths;
     this.isDraining = options.isDraining;
     this.refusal = options.refusal;
