@@ -46,7 +46,9 @@ export class ShortServer extends Server implements ConnectionHost {
     this.hotPaths = options.hotPaths;
     this.isDraining = options.isDraining;
     this.refusal = options.refusal;
-    const [toNode] = this.listeners('connection') as [(this: Server, socket: Socket) => void];
+    const [toNode, another] = this.listeners('connection') as Array<(this: Server, socket: Socket) => void>;
+    // A Node that takes its connections in another way has to be looked at first.
+    if (toNode === undefined || another !== undefined) throw new Error('node:http has not one listener of connections');
     this.#toNode = toNode;
     this.off('connection', toNode);
     this.on('connection', (socket) => this.#take(socket));
@@ -74,7 +76,10 @@ export class ShortServer extends Server implements ConnectionHost {
     connection.place = -1;
   }
 
-  /** `close` calls it as well. */
+  /**
+   * `close` calls it as well, which is enough: connections of ours are the server's own sockets, which it waits for. Those with
+   * a request under way, and those that have sent nothing yet, are let be as Node lets its own, until `closeAllConnections`.
+   */
   override closeIdleConnections(): void {
     for (const connection of this.#connections) {
       if (connection.isIdle) connection.socket.destroy();
