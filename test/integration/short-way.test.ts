@@ -98,6 +98,20 @@ describe('an answer is the same, byte by byte,', () => {
     }
   });
 
+  it('of a name that no header can have', async () => {
+    const handle = async (exchange: Exchange) => {
+      const name = (await exchange.readBody(BODY_LIMIT)).toString();
+      exchange.answer(200, [name, 'a', 'content-length', '2'], 'ok');
+    };
+    const [short, node] = await both({ handle });
+    for (const name of ['a b', 'a:b', 'a\r\nb', '']) {
+      const answer = await answersTo(short, [plain(name), LAST]);
+      const same = (await answersTo(node, [plain(name), LAST])).replace('500 OK', '500 Internal Server Error');
+      expect(answer).toBe(same);
+      expect(answer).toMatch(/^HTTP\/1\.1 500 /);
+    }
+  });
+
   it('with a value that is the name of a header', async () => {
     const handle = async (exchange: Exchange) => {
       await exchange.readBody(BODY_LIMIT);
@@ -366,6 +380,36 @@ describe('on one connection', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('plain and odd requests in any order, cut anywhere, are answered as node:http answers them', async () => {
+    const [short, node] = await both();
+    const chunked = plain()
+      .replace('Content-Length: 5', 'Transfer-Encoding: chunked')
+      .replace('hello', '5\r\nhello\r\n3;a=b\r\nyou\r\n0\r\nT: 1\r\n\r\n');
+    const request = fc.oneof(
+      fc.constantFrom(plain('one'), plain(''), plain('stream'), plain('bytes'), plain('hëllo')),
+      fc.integer({ min: 1, max: 90_000 }).map((size) => plain('z'.repeat(size))),
+      fc.integer({ min: 1, max: 90_000 }).map((size) => plain('z'.repeat(BODY_LIMIT + size))),
+      fc.constantFrom(
+        ...[chunked, 'GET /x HTTP/1.1\r\nHost: here\r\n\r\n', `\r\n${plain('after a blank line')}`],
+        ...[plain('elsewhere', { path: '/v1/models' }), plain('q', { path: `${HOT_PATH}?a=b` })],
+        ...['Origin: http://there', 'X: é', `a: ${'b'.repeat(9_000)}`].map((line) => plain('odd', { lines: [line] })),
+      ),
+    );
+    const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 10 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(request, { minLength: 2, maxLength: 6 }), cuts, async (requests, places) => {
+        for (const way of [short, node]) way.bodies.length = 0;
+        const whole = Buffer.from(requests.join('') + LAST);
+        const at = [0, ...places.map((place) => Math.floor(place * whole.length)), whole.length].sort((a, b) => a - b);
+        const parts = at.slice(1).map((end, index) => whole.subarray(at[index], end));
+        expect(await answersTo(short, parts)).toBe(await answersTo(node, parts));
+        expect(short.bodies).toEqual(node.bodies);
+      }),
+      { numRuns: 60 },
+    );
+    expect(short.requestsOfNode()).toBeLessThan(node.requestsOfNode());
   });
 
   it('a request follows one that was refused, whose body is let run dry', async () => {
