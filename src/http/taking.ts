@@ -17,5 +17,5 @@ export function lookAtTaking(socket: Socket, takeMs: number): void {
 }
 
 export function leaveUntimed(socket: Socket): void {
-  socket.setTimeout(0, end);
+  if (socket.timeout !== undefined) socket.setTimeout(0, end);
 }

@@ -609,7 +609,7 @@ describe.each([
   ['the short way', true],
   ['node:http', false],
 ])('time to take an answer, %s,', (_way, isShort) => {
-  const TAKE_MS = 250;
+  const TAKE_MS = 400;
   const SIZE = 24_000_000;
   const times = { requestMs: 60_000, keepAliveMs: 60_000, takeMs: TAKE_MS, lookMs: 20 };
   const large = async (exchange: Exchange) => {

@@ -48,6 +48,14 @@ export function answerHead({ status, headers, preset, isChunked, closes, date, k
   return `${text}\r\n`;
 }
 
+/** Of a field by its name; -1 for none. Values stand between the names, and may be any word. */
+export function placeOf(name: string, headers: FlatHeaders): number {
+  for (let at = 0; at < headers.length; at += 2) {
+    if (headers[at] === name) return at;
+  }
+  return -1;
+}
+
 function fieldLines(headers: FlatHeaders): string {
   let text = '';
   for (let at = 0; at < headers.length; at += 2) {

@@ -8,10 +8,10 @@ import { parsePlainHead } from './head.js';
 import { IncomingBody } from './incoming-body.js';
 import { ShortExchange, type Wire } from './short-exchange.js';
 
-/** So much is kept of what a client sends while its answer waits to be taken. Then it is not read any more. */
-const MOST_BEFORE_TAKEN_BYTES = 64 * 1_024;
-/** So much is kept of what a client sends before its answer is given. */
+/** So much is kept of what a client sends before its answer is given. One that sends more is ended. */
 const MOST_BEFORE_ANSWER_BYTES = 1_024 * 1_024;
+/** The same while an answer waits to be taken. Beyond it the client is not read until it has taken it. */
+const MOST_BEFORE_TAKEN_BYTES = 64 * 1_024;
 
 /** An error of a socket: its close follows, which says enough. */
 function untold(): void {}
@@ -108,8 +108,7 @@ export class ShortConnection implements Wire {
   release(data: Buffer): void {
     const { socket } = this;
     socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
-    socket.off('error', untold).off('close', this.#onClose);
-    if (socket.timeout !== undefined) leaveUntimed(socket);
+    leaveUntimed(socket.off('error', untold).off('close', this.#onClose));
     // Until there is another who reads.
     socket.pause();
     socket.unshift(data);
@@ -155,15 +154,13 @@ export class ShortConnection implements Wire {
     if (this.#exchange === null) this.#next();
   }
 
-  /**
-   * Nothing but reading tells that a client has left: one with a request under way is read on, up to where it is ended. An
-   * answer that is being taken tells as well, and nothing is begun behind it.
-   */
+  /** While a request is under way, nothing but reading tells that its client has left. Later the last write tells it too. */
   #hold(data: Buffer): void {
     this.#backlog.add(data);
     const { bytes } = this.#backlog;
-    if (bytes > MOST_BEFORE_ANSWER_BYTES) this.socket.destroy();
-    else if (bytes > MOST_BEFORE_TAKEN_BYTES && this.#exchange?.isOpen === false) this.socket.pause();
+    if (this.#exchange?.isOpen !== false) {
+      if (bytes > MOST_BEFORE_ANSWER_BYTES) this.socket.destroy();
+    } else if (bytes > MOST_BEFORE_TAKEN_BYTES) this.socket.pause();
   }
 
   #next(): void {

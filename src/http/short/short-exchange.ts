@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { AnswerBody } from '../../domain/body.js';
 import { tooLarge } from '../body.js';
 import type { Exchange, FlatHeaders, ReadHeaders, RequestState } from '../exchange.js';
-import { answerHead, type HttpDate } from './answer-head.js';
+import { answerHead, type HttpDate, placeOf } from './answer-head.js';
 import type { PlainHead } from './head.js';
 import type { IncomingBody } from './incoming-body.js';
 
@@ -186,14 +186,6 @@ export class ShortExchange implements Exchange {
     this.#wire.bodyAsked();
     return true;
   }
-}
-
-/** Of a field by its name; -1 for none. Values stand between the names, and may be any word. */
-function placeOf(name: string, headers: FlatHeaders): number {
-  for (let at = 0; at < headers.length; at += 2) {
-    if (headers[at] === name) return at;
-  }
-  return -1;
 }
 
 /** A small body as Latin-1 that has its bytes; null where that is not at hand. */
