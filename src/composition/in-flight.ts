@@ -1,6 +1,6 @@
 import { Lifeline, ShutdownError } from '../domain/lifeline.js';
 import type { UnderWay } from '../http/routed.js';
-import { shuttingDown } from '../http/server.js';
+import { shuttingDown } from '../http/shutting-down.js';
 
 /** Those who entered between two reloads. */
 interface Cohort {

@@ -2,7 +2,7 @@ import type { Config, ConfigProblem } from '../config/config.js';
 import type { ConfigFile, ConfigReading } from '../config/config-file.js';
 import { UserError } from '../domain/errors.js';
 import type { ReloadFinding, ReloadOutcome } from '../http/admin/reload.js';
-import { shuttingDown } from '../http/server.js';
+import { shuttingDown } from '../http/shutting-down.js';
 import { forgiveDisabled } from '../keys/memory.js';
 import { createLogger } from '../telemetry/logger.js';
 import type { SwappableLogger } from '../telemetry/swappable-logger.js';

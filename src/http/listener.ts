@@ -1,6 +1,7 @@
 import type { RequestListener, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { WaybillError } from '../domain/errors.js';
+import { OpenAnswers } from './open-answers.js';
 import type { HttpHandler } from './server.js';
 import { ShortServer } from './short/short-server.js';
 
@@ -10,11 +11,13 @@ export interface ListenerTimes {
   requestMs: number;
   /** Between requests: longer than load balancers keep an idle connection, so that they close it and not we. */
   keepAliveMs: number;
+  /** For a client to take something of what waits for it. */
+  takeMs: number;
   /** How often it is looked who has taken too long. */
   lookMs: number;
 }
 
-const TIMES: ListenerTimes = { requestMs: 60_000, keepAliveMs: 75_000, lookMs: 5_000 };
+const TIMES: ListenerTimes = { requestMs: 60_000, keepAliveMs: 75_000, takeMs: 60_000, lookMs: 5_000 };
 
 export interface ListenerOptions {
   /** Of the configuration that is current when a request arrives. */
@@ -29,6 +32,7 @@ export interface ListenerOptions {
 export function createListener({ handler, bodyLimitBytes, isDraining, times = TIMES }: ListenerOptions): Server {
   const refusal = (why: keyof typeof REFUSALS) => refusalText(REFUSALS[why], times);
   const server = new ShortServer({ hotPaths: () => handler().hot, isDraining, refusal, ...times });
+  new OpenAnswers(server, times);
   const onRequest: RequestListener = (request, response) => {
     if (isDraining()) response.setHeader('connection', 'close');
     handler().handle(request, response);

@@ -11,6 +11,7 @@ import { type CallerParts, callerOf } from './local.js';
 import type { OpeningParts, OpenRequest } from './opened-request.js';
 import { RelayReply } from './relay-reply.js';
 import { replyWithBody, StreamReply } from './reply.js';
+import { unlessCut } from './shutting-down.js';
 
 const MAX_TAGS = 16;
 const MAX_TAG_CHARACTERS = 128;
@@ -53,7 +54,7 @@ export function routedEndpoint<E extends Exchange>(open: OpenRequest<E>, endpoin
       const client = callerOf(exchange, current);
       const key = idempotencyKey(exchange);
       const opened = open(exchange, current);
-      const { ask, model } = opened instanceof Promise ? await opened : opened;
+      const { ask, model } = opened instanceof Promise ? await unlessCut(life, opened) : opened;
       const request = routedRequest(exchange, { client, ask, model, endpoint, life, bring: current.bring });
       const way = key === null ? dispatcher : dispatchOnce(exchange, key, { dispatcher, idempotency });
       if (ask.stream) await replyStreaming(exchange, way, request);

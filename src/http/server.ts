@@ -2,7 +2,6 @@ import type { RequestListener } from 'node:http';
 import { Router } from '@koa/router';
 import Koa from 'koa';
 import type { BudgetState } from '../domain/budget.js';
-import { WaybillError } from '../domain/errors.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { requireAdmin } from './admin/auth.js';
 import { budgetsAnswer } from './admin/budgets.js';
@@ -213,9 +212,4 @@ function plain(ctx: HttpContext, answer: PlainAnswer): void {
 function allowedMethods(ctx: HttpContext): string[] {
   const matched = (ctx as { matched?: Array<{ methods: string[] }> }).matched ?? [];
   return [...new Set(matched.flatMap((layer) => layer.methods))];
-}
-
-/** For requests that come while the daemon stops. */
-export function shuttingDown(): WaybillError {
-  return new WaybillError('shutting_down', { message: 'The router is stopping.', retryAfterMs: 1_000 });
 }

@@ -98,6 +98,32 @@ describe('an answer is the same, byte by byte,', () => {
     }
   });
 
+  it('of a name that no header can have', async () => {
+    const handle = async (exchange: Exchange) => {
+      const name = (await exchange.readBody(BODY_LIMIT)).toString();
+      exchange.answer(200, [name, 'a', 'content-length', '2'], 'ok');
+    };
+    const [short, node] = await both({ handle });
+    for (const name of ['a b', 'a:b', 'a\r\nb', '']) {
+      const answer = await answersTo(short, [plain(name), LAST]);
+      const same = (await answersTo(node, [plain(name), LAST])).replace('500 OK', '500 Internal Server Error');
+      expect(answer).toBe(same);
+      expect(answer).toMatch(/^HTTP\/1\.1 500 /);
+    }
+  });
+
+  it('with a value that is the name of a header', async () => {
+    const handle = async (exchange: Exchange) => {
+      await exchange.readBody(BODY_LIMIT);
+      exchange.answer(200, ['x-provider', 'connection', 'x-other', 'close', 'content-length', '2'], 'ok');
+    };
+    const [short, node] = await both({ handle });
+    const answer = await answersTo(short, [plain(), LAST]);
+    expect(answer).toBe(await answersTo(node, [plain(), LAST]));
+    expect(answer).toContain('\r\nx-provider: connection\r\nx-other: close\r\n');
+    expect(answer).toContain('elsewhere: GET /last');
+  });
+
   it('but for a value of Latin-1, which stays what it is', async () => {
     const handle = async (exchange: Exchange) => exchange.answer(200, ['x-value', 'é', 'content-length', '3'], '☃');
     const way = await open({ handle });
@@ -148,6 +174,8 @@ const DEVIATIONS: ReadonlyArray<readonly [what: string, request: string]> = [
   ['a length of another base', plain().replace('Length: 5', 'Length: 0x5')],
   ['a length with a fraction', plain().replace('Length: 5', 'Length: 5.0')],
   ['an empty length', plain().replace('Length: 5', 'Length: ')],
+  ['a length with a tab behind it', plain().replace('Length: 5', 'Length: 5\t')],
+  ['a length with a tab and a space behind it', plain().replace('Length: 5', 'Length: 5\t ')],
   ['a length beyond every number', plain().replace('Length: 5', `Length: ${'9'.repeat(30)}`)],
   [
     'chunks',
@@ -166,6 +194,10 @@ const DEVIATIONS: ReadonlyArray<readonly [what: string, request: string]> = [
   ['a connection that closes', plain('hello', { lines: ['Connection: close'] })],
   ['a connection of two words', plain('hello', { lines: ['Connection: keep-alive, te'] })],
   ['two words of the connection', plain('hello', { lines: ['Connection: keep-alive', 'Connection: close'] })],
+  ['a connection to a proxy that closes', plain('hello', { lines: ['Proxy-Connection: close'] })],
+  ['a connection to a proxy that stays', plain('hello', { lines: ['Proxy-Connection: keep-alive'] })],
+  ['more lines than are looked at', plain('hello', { lines: Array.from({ length: 100 }, (_, n) => `a-${n}: b`) })],
+  ['more lines than Node looks at', plain('hello', { lines: [...Array(2_010).fill('a:'), 'Authorization: Bearer k'] })],
   ['an origin', plain('hello', { lines: ['Origin: http://there'] })],
   ['an encoding', plain('hello', { lines: ['Content-Encoding: identity'] })],
   ['a long head', plain('hello', { lines: [`a: ${'b'.repeat(9_000)}`] })],
@@ -250,8 +282,23 @@ describe('what is not plain is answered by node:http:', () => {
 /** What changes how a head is read, or how far its request goes. */
 const EDITS = [
   ...['\r', '\n', '\r\n', '\r\n\r\n', '\0', ' ', '\t', ':', ',', ';', '+', '-', '0', '1', '5', 'x', '\xe9', '_'],
-  ...['chunked', 'Content-Length: 3\r\n', 'content-length:5\r\n', 'Transfer-Encoding: chunked\r\n', 'Host: there\r\n'],
-  ...['Connection: close\r\n', 'Connection: keep-alive\r\n', 'Expect: 100-continue\r\n', 'GET ', 'HTTP/1.0', 'POST '],
+  ...[
+    'chunked',
+    'Content-Length: 3\r\n',
+    'content-length:5\r\n',
+    '5\t\r\n',
+    'Transfer-Encoding: chunked\r\n',
+    'Host: there\r\n',
+  ],
+  ...[
+    'Connection: close\r\n',
+    'Connection: keep-alive\r\n',
+    'Proxy-Connection: close\r\n',
+    'Expect: 100-continue\r\n',
+    'GET ',
+    'HTTP/1.0',
+    'POST ',
+  ],
 ];
 
 it('a head that is changed anywhere says the same to both', { timeout: 60_000 }, async () => {
@@ -300,7 +347,7 @@ describe('on one connection', () => {
     expect(short.requestsOfNode()).toBe(3);
   });
 
-  it('more than is kept back waits in the system, and nothing of it is lost', async () => {
+  it('much that waits for an answer is answered, and nothing of it is lost', async () => {
     const way = await open();
     const line = await openLine(way.url);
     const bodies = Array.from({ length: 60 }, (_, index) => `${index}:${'y'.repeat(10_000)}`);
@@ -335,6 +382,36 @@ describe('on one connection', () => {
     );
   });
 
+  it('plain and odd requests in any order, cut anywhere, are answered as node:http answers them', async () => {
+    const [short, node] = await both();
+    const chunked = plain()
+      .replace('Content-Length: 5', 'Transfer-Encoding: chunked')
+      .replace('hello', '5\r\nhello\r\n3;a=b\r\nyou\r\n0\r\nT: 1\r\n\r\n');
+    const request = fc.oneof(
+      fc.constantFrom(plain('one'), plain(''), plain('stream'), plain('bytes'), plain('hëllo')),
+      fc.integer({ min: 1, max: 90_000 }).map((size) => plain('z'.repeat(size))),
+      fc.integer({ min: 1, max: 90_000 }).map((size) => plain('z'.repeat(BODY_LIMIT + size))),
+      fc.constantFrom(
+        ...[chunked, 'GET /x HTTP/1.1\r\nHost: here\r\n\r\n', `\r\n${plain('after a blank line')}`],
+        ...[plain('elsewhere', { path: '/v1/models' }), plain('q', { path: `${HOT_PATH}?a=b` })],
+        ...['Origin: http://there', 'X: é', `a: ${'b'.repeat(9_000)}`].map((line) => plain('odd', { lines: [line] })),
+      ),
+    );
+    const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 10 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(request, { minLength: 2, maxLength: 6 }), cuts, async (requests, places) => {
+        for (const way of [short, node]) way.bodies.length = 0;
+        const whole = Buffer.from(requests.join('') + LAST);
+        const at = [0, ...places.map((place) => Math.floor(place * whole.length)), whole.length].sort((a, b) => a - b);
+        const parts = at.slice(1).map((end, index) => whole.subarray(at[index], end));
+        expect(await answersTo(short, parts)).toBe(await answersTo(node, parts));
+        expect(short.bodies).toEqual(node.bodies);
+      }),
+      { numRuns: 60 },
+    );
+    expect(short.requestsOfNode()).toBeLessThan(node.requestsOfNode());
+  });
+
   it('a request follows one that was refused, whose body is let run dry', async () => {
     const [short, node] = await both();
     const tooLarge = plain('x'.repeat(BODY_LIMIT + 1));
@@ -362,20 +439,66 @@ describe('a client that leaves', () => {
     ['closes', (line: Line) => line.socket.destroy()],
     ['resets', (line: Line) => line.socket.resetAndDestroy()],
     ['sends no more', (line: Line) => line.socket.end()],
-  ])('or %s before its answer ended is noticed, with another request waiting too', async (_what, leave) => {
-    for (const isShort of [true, false]) {
-      const way = await open({ isShort, handle: endless });
-      for (const request of [plain(), plain() + plain()]) {
-        const before = way.closed();
-        const line = await openLine(way.url);
-        line.socket.write(request);
-        await line.until('a part');
-        leave(line);
-        await line.closed;
-        await expect.poll(way.closed).toBeGreaterThan(before);
-        await expect.poll(() => connections(way)).toBe(0);
+  ])('or %s before its answer ended is noticed, with other requests waiting too', async (_what, leave) => {
+    for (const handle of [endless, restless]) {
+      for (const isShort of [true, false]) {
+        const way = await open({ isShort, handle });
+        for (const count of [1, 2, 4]) {
+          const before = way.begun();
+          const line = await openLine(way.url);
+          line.socket.write(plain().repeat(count));
+          await line.until('a part');
+          if (!isShort) await expect.poll(() => way.begun() - before).toBe(count);
+          leave(line);
+          await line.closed;
+          await expect.poll(() => connections(way)).toBe(0);
+          await expect.poll(() => way.begun() - way.closed()).toBe(0);
+        }
       }
     }
+  });
+
+  it.each([
+    ['closes', (line: Line) => line.socket.destroy()],
+    ['resets', (line: Line) => line.socket.resetAndDestroy()],
+  ])('or %s with much sent behind its request is noticed', async (_what, leave) => {
+    const way = await open({ handle: endless });
+    for (const size of [10_000, 100_000, 700_000]) {
+      const line = await openLine(way.url);
+      line.socket.write(plain() + plain('x'.repeat(size)));
+      await line.until('a part');
+      await expect.poll(() => line.socket.writableLength).toBe(0);
+      leave(line);
+      await expect.poll(() => way.begun() - way.closed()).toBe(0);
+    }
+    expect(way.begun()).toBe(3);
+  });
+
+  it('or sends without end behind its request is ended', async () => {
+    const way = await open({ handle: endless });
+    const line = await openLine(way.url);
+    line.socket.write(plain() + plain('x'.repeat(8_000_000)));
+    await line.closed;
+    expect([way.begun(), way.closed()]).toEqual([1, 1]);
+    expect(line.received()).toContain('a part');
+  });
+
+  it.each([
+    ['closes', (line: Line) => line.socket.destroy()],
+    ['resets', (line: Line) => line.socket.resetAndDestroy()],
+  ])('or %s while its answer is written has nothing else begun', async (_what, leave) => {
+    const SIZE = 30_000_000;
+    const handle = async (exchange: Exchange) => {
+      await exchange.readBody(BODY_LIMIT);
+      exchange.answer(200, ['content-length', String(SIZE)], Buffer.alloc(SIZE));
+    };
+    const way = await open({ handle });
+    const line = await openLine(way.url);
+    line.socket.once('data', () => line.socket.pause()).write(plain().repeat(3));
+    await once(line.socket, 'pause');
+    leave(line);
+    await expect.poll(() => connections(way)).toBe(0);
+    expect([way.begun(), way.closed()]).toEqual([1, 1]);
   });
 
   it('and reads slowly is waited for', async () => {
@@ -420,6 +543,16 @@ async function endless(exchange: Exchange): Promise<void> {
   exchange.write('a part');
 }
 
+/** Writes as long as there is somebody to write to. */
+async function restless(exchange: Exchange): Promise<void> {
+  await exchange.readBody(BODY_LIMIT);
+  exchange.begin(200, []);
+  while (exchange.isOpen) {
+    if (!exchange.write('a part'.repeat(4_000))) await exchange.drained();
+    await new Promise(setImmediate);
+  }
+}
+
 function connections({ server }: Way): Promise<number> {
   return new Promise((resolve, reject) => {
     server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
@@ -427,7 +560,7 @@ function connections({ server }: Way): Promise<number> {
 }
 
 describe('time', () => {
-  const SOON = { requestMs: 300, keepAliveMs: 1_000, lookMs: 20 };
+  const SOON = { requestMs: 300, keepAliveMs: 1_000, takeMs: 60_000, lookMs: 20 };
 
   it.each([
     ['sends nothing', ''],
@@ -467,6 +600,70 @@ describe('time', () => {
     for (const body of ['one', 'two']) {
       line.socket.write(plain(body));
       await line.until(`after ${body}`);
+    }
+    line.socket.destroy();
+  });
+});
+
+describe.each([
+  ['the short way', true],
+  ['node:http', false],
+])('time to take an answer, %s,', (_way, isShort) => {
+  const TAKE_MS = 400;
+  const SIZE = 24_000_000;
+  const times = { requestMs: 60_000, keepAliveMs: 60_000, takeMs: TAKE_MS, lookMs: 20 };
+  const large = async (exchange: Exchange) => {
+    await exchange.readBody(BODY_LIMIT);
+    exchange.answer(200, ['content-length', String(SIZE)], Buffer.alloc(SIZE));
+  };
+
+  it.each([
+    ['whole', large, ''],
+    ['whole, and that the client has said is its last', large, 'end'],
+    ['in parts', restless, ''],
+  ])('is up for one %s', async (_what, handle, isLast) => {
+    const way = await open({ isShort, times, handle });
+    const { socket } = await openLine(way.url);
+    socket.pause().write(plain());
+    if (isLast !== '') socket.end();
+    await expect.poll(() => way.begun()).toBe(1);
+    await expect.poll(() => connections(way), { timeout: 4_000 }).toBe(0);
+    await expect.poll(() => way.closed()).toBe(1);
+    socket.destroy();
+  });
+
+  it('is not up for one that is taken slowly', async () => {
+    const way = await open({ isShort, times, handle: large });
+    const { socket } = await openLine(way.url);
+    let bytes = 0;
+    socket.on('data', (part) => {
+      bytes += part.length;
+      socket.pause();
+      setTimeout(() => socket.resume(), 3);
+    });
+    const sentAt = Date.now();
+    socket.write(plain());
+    await expect.poll(() => bytes, { timeout: 15_000 }).toBeGreaterThan(SIZE);
+    expect(Date.now() - sentAt).toBeGreaterThan(2 * TAKE_MS);
+    socket.destroy();
+  });
+
+  it('is not up while nothing is there to take', async () => {
+    const way = await open({
+      ...{ isShort, times },
+      async handle(exchange) {
+        await exchange.readBody(BODY_LIMIT);
+        exchange.begin(200, []);
+        exchange.write(Buffer.alloc(100_000));
+        await new Promise((resolve) => setTimeout(resolve, 3 * TAKE_MS));
+        exchange.write('the rest');
+        exchange.end();
+      },
+    });
+    const line = await openLine(way.url);
+    for (let count = 1; count <= 2; count += 1) {
+      line.socket.write(plain());
+      await expect.poll(() => line.received().split('the rest').length - 1, { timeout: 4_000 }).toBe(count);
     }
     line.socket.destroy();
   });

@@ -155,6 +155,47 @@ it('is hastened by a second signal', async () => {
   expect(outcomes()).toEqual(['interrupted']);
 });
 
+it.each([
+  ['when its grace is over', '200ms', 1],
+  ['at a second signal', '60s', 2],
+])('cuts clients in the middle of their bodies %s, and answers them 503', async (_when, grace, signals) => {
+  await start(grace);
+  const length = ['content-length: 1000'];
+  const form = ['content-type: multipart/form-data; boundary=b', ...length];
+  const begun = [
+    `${postHead('/v1/chat/completions', CLIENT_KEY, length)}{"model":`,
+    // Read by node:http.
+    `${postHead('/v1/chat/completions', CLIENT_KEY, ['origin: http://there', ...length])}{"model":`,
+    `${postHead('/v1/audio/speech', CLIENT_KEY, length)}{"model":`,
+    `${postHead('/v1/audio/transcriptions', CLIENT_KEY, form).replace('content-type: application/json\r\n', '')}--b\r\n`,
+  ];
+  const lines = await Promise.all(
+    begun.map(async (text) => {
+      const line = await openLine(daemon.url);
+      line.socket.write(text);
+      return line;
+    }),
+  );
+  // A connection that came after the others: once it is answered, they have been read.
+  const last = await openLine(daemon.url);
+  last.socket.write('GET /health/live HTTP/1.1\r\nhost: waybill\r\n\r\n');
+  await last.until(' 200 OK');
+  last.socket.destroy();
+  const stoppedAt = Date.now();
+  daemon.kill('SIGTERM');
+  await expect.poll(isAccepting).toBe(false);
+  if (signals === 2) daemon.kill('SIGTERM');
+  expect(await daemon.waitForExit()).toEqual(cleanExit);
+  expect(Date.now() - stoppedAt).toBeLessThan(3_000);
+  await Promise.all(lines.map((line) => line.closed));
+  for (const line of lines) {
+    expect(line.received()).toMatch(/^HTTP\/1\.1 503 /);
+    expect(line.received()).toContain('"code":"shutting_down"');
+    expect(line.received()).toMatch(/\r\nconnection: close\r\n/i);
+  }
+  expect(outcomes()).toEqual([]);
+});
+
 async function isAccepting(): Promise<boolean> {
   const line = await openLine(daemon.url).catch(() => null);
   line?.socket.destroy();

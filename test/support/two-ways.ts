@@ -18,9 +18,11 @@ export interface Way {
   server: Server;
   /** The bodies of requests that reached the handler, whole. */
   bodies: string[];
-  /** How many ended, answered or left. */
+  /** How many reached the handler. */
+  begun(): number;
+  /** Of these, how many ended, answered or left. */
   closed(): number;
-  /** How many connections `node:http` was given. */
+  /** How many requests `node:http` was given. */
   requestsOfNode(): number;
   drain(): void;
   close(): Promise<void>;
@@ -36,10 +38,12 @@ export interface WayOptions {
 
 export async function openWay({ isShort, times, handle = echo }: WayOptions): Promise<Way> {
   const bodies: string[] = [];
+  let begun = 0;
   let closed = 0;
   let ofNode = 0;
   let isDraining = false;
   const handler = async (exchange: Exchange) => {
+    begun += 1;
     exchange.onClose(() => {
       closed += 1;
     });
@@ -69,6 +73,7 @@ export async function openWay({ isShort, times, handle = echo }: WayOptions): Pr
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     server,
     bodies,
+    begun: () => begun,
     closed: () => closed,
     requestsOfNode: () => ofNode,
     drain() {

@@ -1,7 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import type { FlatHeaders } from '../exchange.js';
 
-/** As Node has it: what a header's value must not hold. */
+/** As Node has them: what a header's name is made of, and what its value must not hold. */
+const TOKEN = /^[\w!#$%&'*+\-.^`|~]+$/;
 const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** The time of answers, put into words once a second. */
@@ -35,7 +36,7 @@ export interface AnswerHead {
 
 /**
  * Everything before the body, Latin-1, in the words and order of `node:http`. `headers` say nothing of the connection.
- * @throws TypeError for a value that no header can hold
+ * @throws TypeError for a name or a value that no header can have
  */
 export function answerHead({ status, headers, preset, isChunked, closes, date, keepAliveMs }: AnswerHead): string {
   let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`;
@@ -47,12 +48,22 @@ export function answerHead({ status, headers, preset, isChunked, closes, date, k
   return `${text}\r\n`;
 }
 
+/** Of a field by its name; -1 for none. Values stand between the names, and may be any word. */
+export function placeOf(name: string, headers: FlatHeaders): number {
+  for (let at = 0; at < headers.length; at += 2) {
+    if (headers[at] === name) return at;
+  }
+  return -1;
+}
+
 function fieldLines(headers: FlatHeaders): string {
   let text = '';
   for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at] as string;
     const value = headers[at + 1] as string;
-    if (FORBIDDEN.test(value)) throw new TypeError(`The header ${headers[at]} has a character that no header can hold`);
-    text += `${headers[at]}: ${value}\r\n`;
+    if (!TOKEN.test(name)) throw new TypeError('A header has a name that is no token');
+    if (FORBIDDEN.test(value)) throw new TypeError(`The header ${name} has a character that no header can hold`);
+    text += `${name}: ${value}\r\n`;
   }
   return text;
 }

@@ -1,13 +1,17 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { HotPaths } from '../hot-paths.js';
+import { leaveUntimed, lookAtTaking } from '../taking.js';
 import type { HttpDate } from './answer-head.js';
+import { Backlog } from './backlog.js';
 import { parsePlainHead } from './head.js';
 import { IncomingBody } from './incoming-body.js';
 import { ShortExchange, type Wire } from './short-exchange.js';
 
-/** Of what a client sends before it has its answer, so much is kept before it is not read any more. */
-const MOST_HELD_BYTES = 64 * 1_024;
+/** So much is kept of what a client sends before its answer is given. One that sends more is ended. */
+const MOST_BEFORE_ANSWER_BYTES = 1_024 * 1_024;
+/** The same while an answer waits to be taken. Beyond it the client is not read until it has taken it. */
+const MOST_BEFORE_TAKEN_BYTES = 64 * 1_024;
 
 /** An error of a socket: its close follows, which says enough. */
 function untold(): void {}
@@ -17,6 +21,7 @@ export interface ConnectionHost {
   readonly date: HttpDate;
   readonly keepAliveMs: number;
   readonly requestMs: number;
+  readonly takeMs: number;
   /** Of the configuration that is current. */
   hotPaths(): HotPaths;
   isDraining(): boolean;
@@ -45,7 +50,7 @@ export class ShortConnection implements Wire {
   #exchange: ShortExchange | null = null;
   /** Null once it has come whole. */
   #body: IncomingBody | null = null;
-  #held: Buffer | null = null;
+  readonly #backlog = new Backlog();
   #awaited: Awaited = 'first';
   /** Milliseconds of `performance.now`. */
   #since = performance.now();
@@ -71,21 +76,24 @@ export class ShortConnection implements Wire {
   }
 
   bodyAsked(): void {
-    if (this.#held === null) this.socket.resume();
+    if (this.#backlog.bytes === 0) this.socket.resume();
   }
 
-  readonly onWritten = (): void => {
+  readonly onWritten = (error?: Error | null): void => {
     const exchange = this.#exchange;
     if (exchange === null) return;
     this.#exchange = null;
     exchange.close();
+    // Nobody is there to take what else could be answered. Its close follows.
+    if ((error ?? null) !== null || this.socket.destroyed) return;
     if (exchange.closes) this.#closeAfter(null);
     else if (this.#body === null) this.#next();
   };
 
   /** Ends what has taken too long. `now`: of `performance.now` */
   lookAtTime(now: number): void {
-    const { requestMs, keepAliveMs, refusal } = this.#host;
+    const { requestMs, keepAliveMs, takeMs, refusal } = this.#host;
+    lookAtTaking(this.socket, takeMs);
     const waitedMs = now - this.#since;
     if (this.#awaited === 'next' || this.#awaited === 'close') {
       // Of an answer that is read slowly the rest may still be on its way.
@@ -100,7 +108,7 @@ export class ShortConnection implements Wire {
   release(data: Buffer): void {
     const { socket } = this;
     socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
-    socket.off('error', untold).off('close', this.#onClose);
+    leaveUntimed(socket.off('error', untold).off('close', this.#onClose));
     // Until there is another who reads.
     socket.pause();
     socket.unshift(data);
@@ -123,7 +131,7 @@ export class ShortConnection implements Wire {
     }
     const body = new IncomingBody(head.bodyBytes);
     const rest = body.take(data, head.headBytes);
-    if (rest !== null) this.#hold(rest);
+    if (rest !== null) this.#backlog.add(rest);
     this.#awaited = body.isWhole ? null : 'body';
     if (!body.isWhole) {
       this.#body = body;
@@ -136,7 +144,7 @@ export class ShortConnection implements Wire {
 
   #takeBody(body: IncomingBody, data: Buffer): void {
     const rest = body.take(data, 0);
-    if (rest !== null) this.#hold(rest);
+    if (rest !== null) this.#backlog.add(rest);
     if (!body.isWhole) {
       if (!body.isAsked) this.socket.pause();
       return;
@@ -146,17 +154,20 @@ export class ShortConnection implements Wire {
     if (this.#exchange === null) this.#next();
   }
 
+  /** While a request is under way, nothing but reading tells that its client has left. Later the last write tells it too. */
   #hold(data: Buffer): void {
-    this.#held = this.#held === null ? data : Buffer.concat([this.#held, data]);
-    if (this.#held.length > MOST_HELD_BYTES) this.socket.pause();
+    this.#backlog.add(data);
+    const { bytes } = this.#backlog;
+    if (this.#exchange?.isOpen !== false) {
+      if (bytes > MOST_BEFORE_ANSWER_BYTES) this.socket.destroy();
+    } else if (bytes > MOST_BEFORE_TAKEN_BYTES) this.socket.pause();
   }
 
   #next(): void {
     this.#awaited = 'next';
     this.#since = performance.now();
-    const held = this.#held;
+    const held = this.#backlog.take();
     if (held === null) return;
-    this.#held = null;
     this.socket.resume();
     this.#begin(held);
   }

@@ -9,8 +9,10 @@ const MOST_BYTES = 8 * 1_024;
  * are visible ASCII, spaces and tabs, and no line goes on in the next.
  */
 const PLAIN_HEAD = /^POST (\/[!-~]+) HTTP\/1\.1\r\n(?:[\w!#$%&'*+\-.^`|~]+:[\t\x20-\x7e]*\r\n)+\r\n/;
-/** Exact as a number, and more than any body may have. */
-const LENGTH = /^\d{1,15}$/;
+/** Exact as a number, and more than any body may have. As it stands behind the colon: Node refuses a tab behind it. */
+const LENGTH = /^[\t ]*(\d{1,15}) *$/;
+/** Beyond some thousand Node drops what comes; a request has a dozen or two. */
+const MOST_FIELDS = 100;
 
 type Rule = { use: 'read'; name: ReadHeader } | { use: 'length' | 'connection' | 'never' };
 
@@ -19,6 +21,8 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ...READ_HEADERS.map((name): [string, Rule] => [name, { use: 'read', name }]),
   ['content-length', { use: 'length' }],
   ['connection', { use: 'connection' }],
+  // Node takes it for the connection's.
+  never('proxy-connection'),
   // Other framings of the body, other protocols, and answers that begin before the body has come.
   ...['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer'].map(never),
   // Browsers' requests need koa's CORS headers.
@@ -66,7 +70,10 @@ function readFields(text: string, headBytes: number): Pick<PlainHead, 'headers' 
   const headers: { -readonly [Name in ReadHeader]?: string } = {};
   let bodyBytes = -1;
   let isConnectionTold = false;
+  let fields = 0;
   for (let at = text.indexOf('\r\n') + 2; at < headBytes - 2; ) {
+    fields += 1;
+    if (fields > MOST_FIELDS) return null;
     const colon = text.indexOf(':', at);
     const end = text.indexOf('\r\n', colon);
     const rule = RULES.get(text.slice(at, colon).toLowerCase());
@@ -78,8 +85,9 @@ function readFields(text: string, headBytes: number): Pick<PlainHead, 'headers' 
       if (headers[rule.name] !== undefined) return null;
       headers[rule.name] = value;
     } else if (rule.use === 'length') {
-      if (bodyBytes !== -1 || !LENGTH.test(value)) return null;
-      bodyBytes = Number(value);
+      const digits = LENGTH.exec(text.slice(colon + 1, end));
+      if (bodyBytes !== -1 || digits === null) return null;
+      bodyBytes = Number(digits[1]);
     } else if (rule.use === 'connection') {
       if (isConnectionTold || value.toLowerCase() !== 'keep-alive') return null;
       isConnectionTold = true;

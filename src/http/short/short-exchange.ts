@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { AnswerBody } from '../../domain/body.js';
 import { tooLarge } from '../body.js';
 import type { Exchange, FlatHeaders, ReadHeaders, RequestState } from '../exchange.js';
-import { answerHead, type HttpDate } from './answer-head.js';
+import { answerHead, type HttpDate, placeOf } from './answer-head.js';
 import type { PlainHead } from './head.js';
 import type { IncomingBody } from './incoming-body.js';
 
@@ -18,8 +18,8 @@ export interface Wire {
   readonly keepAliveMs: number;
   /** The body is wanted, or never will be. */
   bodyAsked(): void;
-  /** For the last write of an answer: called once the system has taken it. */
-  readonly onWritten: () => void;
+  /** For the last write of an answer: called once the system has taken it, or with why it did not. */
+  readonly onWritten: (error?: Error | null) => void;
 }
 
 /** A request that came the short way: what it answers is written straight to its socket. */
@@ -159,7 +159,7 @@ export class ShortExchange implements Exchange {
 
   #makeHead(status: number, headers: FlatHeaders, isChunked: boolean): string {
     // Of an answer's own headers only this one says something of the connection: that it closes.
-    const at = headers.indexOf('connection');
+    const at = placeOf('connection', headers);
     if (at !== -1) {
       this.closes = true;
       headers.splice(at, 2);

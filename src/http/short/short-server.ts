@@ -11,6 +11,7 @@ export interface ShortServerOptions {
   refusal: ConnectionHost['refusal'];
   keepAliveMs: number;
   requestMs: number;
+  takeMs: number;
   /** How often it is looked who has taken too long. */
   lookMs: number;
 }
@@ -23,6 +24,7 @@ export class ShortServer extends Server implements ConnectionHost {
   readonly date = new HttpDate();
   readonly keepAliveMs: number;
   readonly requestMs: number;
+  readonly takeMs: number;
   readonly hotPaths: () => HotPaths;
   readonly isDraining: () => boolean;
   readonly refusal: ConnectionHost['refusal'];
@@ -40,10 +42,13 @@ export class ShortServer extends Server implements ConnectionHost {
     });
     this.keepAliveMs = options.keepAliveMs;
     this.requestMs = options.requestMs;
+    this.takeMs = options.takeMs;
     this.hotPaths = options.hotPaths;
     this.isDraining = options.isDraining;
     this.refusal = options.refusal;
-    const [toNode] = this.listeners('connection') as [(this: Server, socket: Socket) => void];
+    const [toNode, another] = this.listeners('connection') as Array<(this: Server, socket: Socket) => void>;
+    // A Node that takes its connections in another way has to be looked at first.
+    if (toNode === undefined || another !== undefined) throw new Error('node:http has not one listener of connections');
     this.#toNode = toNode;
     this.off('connection', toNode);
     this.on('connection', (socket) => this.#take(socket));
@@ -71,7 +76,10 @@ export class ShortServer extends Server implements ConnectionHost {
     connection.place = -1;
   }
 
-  /** `close` calls it as well. */
+  /**
+   * `close` calls it as well, which is enough: connections of ours are the server's own sockets, which it waits for. Those with
+   * a request under way, and those that have sent nothing yet, are let be as Node lets its own, until `closeAllConnections`.
+   */
   override closeIdleConnections(): void {
     for (const connection of this.#connections) {
       if (connection.isIdle) connection.socket.destroy();
