@@ -17,7 +17,7 @@ import {
   toSettlement,
 } from './open-rows.js';
 import { RollupWriter } from './rollup-writer.js';
-import { type WholeRequest, wholeRequests } from './whole-requests.js';
+import { idOf, type WholeRequest, wholeRequests } from './whole-requests.js';
 import { WRITE_SQL } from './write-sql.js';
 
 type Statements = { [K in keyof typeof WRITE_SQL]: Statement<unknown[]> };
@@ -138,11 +138,21 @@ export class BatchWriter {
     }
   }
 
-  /** Intents first, then what ended: a batch may hold a settlement before the intent it settles. */
+  /**
+   * Intents first, then what ended: a batch may hold a settlement before the intent it settles. Requests get their rows in
+   * the order in which they began, whole or not: what reads the newest rows goes by their ids.
+   */
   #writeAll(entries: readonly AnyEntry[]): void {
     const { whole, others } = wholeRequests(entries);
-    for (const request of whole) if (!this.#insertWhole(request)) others.push(...request.entries);
-    for (const entry of others) this.#writeIntents(entry);
+    for (const entry of entries) {
+      const id = idOf(entry);
+      const request = whole.get(id);
+      if (request === undefined) this.#writeIntents(entry);
+      else if (entry.request !== undefined && !this.#insertWhole(request)) {
+        for (const part of request.entries) this.#writeIntents(part);
+        others.push(...request.entries);
+      }
+    }
     for (const entry of others) this.#writeAttemptEnd(entry);
     for (const entry of others) this.#writeRequestEnd(entry);
   }

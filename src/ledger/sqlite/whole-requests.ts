@@ -11,8 +11,11 @@ export interface WholeRequest {
   entries: readonly AnyEntry[];
 }
 
-/** Tells what is whole within a batch from what is not; both in the batch's order. */
-export function wholeRequests(entries: readonly AnyEntry[]): { whole: WholeRequest[]; others: AnyEntry[] } {
+/** Tells what is whole within a batch, by the request's id, from what is not. */
+export function wholeRequests(entries: readonly AnyEntry[]): {
+  whole: Map<string, WholeRequest>;
+  others: AnyEntry[];
+} {
   const drafts = new Map<string, Draft>();
   for (const { request } of entries) {
     if (request === undefined) continue;
@@ -21,13 +24,12 @@ export function wholeRequests(entries: readonly AnyEntry[]): { whole: WholeReque
     else known.isOdd = true;
   }
   for (const entry of entries) drafts.get(idOf(entry))?.add(entry);
-  const whole: WholeRequest[] = [];
+  const whole = new Map<string, WholeRequest>();
   for (const [id, draft] of drafts) {
     const made = draft.toWhole();
-    if (made === null) drafts.delete(id);
-    else whole.push(made);
+    if (made !== null) whole.set(id, made);
   }
-  return { whole, others: entries.filter((entry) => !drafts.has(idOf(entry))) };
+  return { whole, others: entries.filter((entry) => !whole.has(idOf(entry))) };
 }
 
 /** What a batch says of one request. */

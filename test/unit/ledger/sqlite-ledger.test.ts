@@ -132,6 +132,17 @@ describe('a SQLite ledger file', () => {
     await open({ processId: 'one' }).close();
   });
 
+  it('gives requests their rows in the order in which they began, whichever have ended', async () => {
+    const ledger = open();
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    await Promise.all(names.map((name) => ledger.write(intentOf(name))));
+    await Promise.all(['d', 'b'].map((name) => ledger.write(settlementOf(name))));
+    await ledger.close();
+    const db = new Database(path, { readonly: true });
+    expect(db.prepare('SELECT inference_id FROM requests ORDER BY id').pluck().all()).toEqual(names);
+    db.close();
+  });
+
   it('that another process holds locked for a moment takes everything, and has it in its tables when it is free', async () => {
     const ledger = open();
     await ledger.write(intentOf('a'));
