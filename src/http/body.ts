@@ -2,7 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { WaybillError } from '../domain/errors.js';
 import type { JsonBody } from '../domain/task.js';
-import { JsonTextError, parseJsonBody } from '../wire/json-text.js';
+import { parseJsonBody } from '../wire/json-body.js';
+import { JsonTextError } from '../wire/json-scan.js';
 import type { Exchange } from './exchange.js';
 
 /**

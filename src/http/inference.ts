@@ -1,6 +1,6 @@
 import type { JsonBody } from '../domain/task.js';
 import { HUGGING_FACE_TASKS, OTHER_TASK, type Task, type TaskRequest } from '../domain/task.js';
-import { parseJsonBody } from '../wire/json-text.js';
+import { parseJsonBody } from '../wire/json-body.js';
 import { openTaskRequest } from '../wire/openai-request.js';
 import { refuse, refuseStream } from '../wire/task-request.js';
 import { parseJson, readBody } from './body.js';

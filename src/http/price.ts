@@ -2,7 +2,7 @@ import { WaybillError } from '../domain/errors.js';
 import { Lifeline } from '../domain/lifeline.js';
 import { type Pricer, quotesToJson } from '../domain/quote.js';
 import type { JsonBody } from '../domain/task.js';
-import { parseJsonBody } from '../wire/json-text.js';
+import { parseJsonBody } from '../wire/json-body.js';
 import { OPENAI_ENDPOINTS, openAiEndpoint } from '../wire/openai-endpoint.js';
 import { readJsonBody } from './body.js';
 import type { BringingParts } from './brought-key.js';

@@ -1,4 +1,4 @@
-import { endOfString } from './json-text.js';
+import { endOfString } from './json-scan.js';
 
 /**
  * JSON without white space, the members of every object in the order of their keys, strings escaped in one way. Numbers

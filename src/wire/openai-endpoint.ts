@@ -1,6 +1,6 @@
 import { WaybillError } from '../domain/errors.js';
 import type { JsonBody, JsonObject, TaskRequest } from '../domain/task.js';
-import { parseJsonBody } from './json-text.js';
+import { parseJsonBody } from './json-body.js';
 import { openTaskRequest } from './openai-request.js';
 import { openJsonTask } from './task-request.js';
 

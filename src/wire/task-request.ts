@@ -1,6 +1,6 @@
 import { WaybillError } from '../domain/errors.js';
 import type { JsonBody, JsonObject, TaskRequest } from '../domain/task.js';
-import { parseJsonBody } from './json-text.js';
+import { parseJsonBody } from './json-body.js';
 
 /** The tasks of OpenAI's API that are asked in JSON and are no text generation, and reranking. */
 export type JsonTask = 'image' | 'image-edit' | 'speech' | 'rerank' | 'moderation';

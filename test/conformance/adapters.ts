@@ -11,7 +11,7 @@ import type {
 import { Secret } from '../../src/domain/secret.js';
 import type { Task, TaskRequest } from '../../src/domain/task.js';
 import { type Count, noCounts, type UsageCounts } from '../../src/domain/usage.js';
-import { parseJsonBody } from '../../src/wire/json-text.js';
+import { parseJsonBody } from '../../src/wire/json-body.js';
 import { type OpenAiTask, openTaskRequest } from '../../src/wire/openai-request.js';
 import { createStreamDecoder, isUnreadable } from '../../src/wire/stream-decoder.js';
 import { answerTextOf } from '../support/answer-text.js';

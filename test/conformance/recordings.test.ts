@@ -5,7 +5,7 @@ import { totalInput, totalOutput } from '../../src/domain/usage.js';
 import { adapters, findAdapter } from '../../src/providers/registry.js';
 import { failureFromStatus } from '../../src/upstream/failure.js';
 import { failureFromFault } from '../../src/wire/fault.js';
-import { parseJsonBody } from '../../src/wire/json-text.js';
+import { parseJsonBody } from '../../src/wire/json-body.js';
 import { type OpenAiTask, openTaskRequest } from '../../src/wire/openai-request.js';
 import { LIVE_FIXTURES, readFixtures } from '../live/fixture.js';
 import { answerTextOf } from '../support/answer-text.js';

@@ -3,7 +3,7 @@ import type { AnswerOutcome, Payload, ProviderAdapter, TaskHelper, UpstreamTarge
 import type { CarriedForm, FormStep, JsonBody, Task, TaskRequest } from '../../src/domain/task.js';
 import type { UsageCounts } from '../../src/domain/usage.js';
 import { SpooledForm } from '../../src/http/spooled-form.js';
-import { parseJsonBody } from '../../src/wire/json-text.js';
+import { parseJsonBody } from '../../src/wire/json-body.js';
 import { answerTextOf } from '../support/answer-text.js';
 import { finished } from '../support/finished.js';
 import { aTarget, counts } from './adapters.js';

@@ -1,9 +1,8 @@
 import type { Database, Statement } from 'better-sqlite3';
 import type { AttemptIntent, PriceRecord, RequestIntent } from '../../domain/ledger.js';
-import type { NanoUsd } from '../../domain/money.js';
 import { ChainWriter } from './chain.js';
 import type { AttemptFact } from './cuts.js';
-import { type AnyEntry, isOneEntrysFault, type JournaledBatch, UnknownRowError } from './entries.js';
+import { type AnyEntry, inOrder, isOneEntrysFault, type JournaledBatch, UnknownRowError } from './entries.js';
 import { type AttemptFactSql, toAttemptFact } from './facts.js';
 import {
   attemptCells,
@@ -11,13 +10,14 @@ import {
   type OpenAttempt,
   type OpenRequest,
   requestCells,
+  sumOf,
   toOpenAttempt,
   toOpenRequest,
-  toSettledAttempt,
   toSettlement,
 } from './open-rows.js';
 import { RollupWriter } from './rollup-writer.js';
-import { idOf, type WholeRequest, wholeRequests } from './whole-requests.js';
+import { idOf, wholeRequests } from './whole-requests.js';
+import { WholeWriter } from './whole-writer.js';
 import { WRITE_SQL } from './write-sql.js';
 
 type Statements = { [K in keyof typeof WRITE_SQL]: Statement<unknown[]> };
@@ -29,6 +29,7 @@ export class BatchWriter {
   readonly #statements: Statements;
   readonly #chain: ChainWriter;
   readonly #rollups: RollupWriter;
+  readonly #whole: WholeWriter;
   readonly #open = new Map<string, OpenRequest>();
 
   constructor(db: Database, processId: number) {
@@ -36,6 +37,7 @@ export class BatchWriter {
     this.#processId = processId;
     this.#chain = new ChainWriter(db);
     this.#rollups = new RollupWriter(db);
+    this.#whole = new WholeWriter(db, { processId, chain: this.#chain, rollups: this.#rollups });
     this.#statements = Object.fromEntries(
       Object.entries(WRITE_SQL).map(([name, sql]) => [name, db.prepare<unknown[]>(sql)]),
     ) as Statements;
@@ -148,33 +150,13 @@ export class BatchWriter {
       const id = idOf(entry);
       const request = whole.get(id);
       if (request === undefined) this.#writeIntents(entry);
-      else if (entry.request !== undefined && !this.#insertWhole(request)) {
+      else if (entry.request !== undefined && !this.#whole.insert(request)) {
         for (const part of request.entries) this.#writeIntents(part);
         others.push(...request.entries);
       }
     }
     for (const entry of others) this.#writeAttemptEnd(entry);
     for (const entry of others) this.#writeRequestEnd(entry);
-  }
-
-  /** The rows of a request as they stay; false where it has a row already. */
-  #insertWhole({ request, attempts, end }: WholeRequest): boolean {
-    const open = toOpenRequest(request, this.#processId, attempts.length);
-    open.outcome = end.outcome;
-    const calls = attempts.map((attempt) => toSettledAttempt(attempt.intent, attempt.end));
-    const facts = calls.map(({ fact }) => fact);
-    const cells = requestCells(open, end, sumOf(facts));
-    const { changes, lastInsertRowid } = this.#statements.insertWholeRequest.run(...cells);
-    if (changes === 0) return false;
-    open.id = Number(lastInsertRowid);
-    for (const [at, call] of calls.entries()) {
-      const row = attemptCells(open.id, at + 1, call.open, call.values);
-      this.#statements.insertWholeAttempt.run(...row, call.reservedTokens);
-      this.#chain.add({ receivedAt: open.received_at, requestId: open.id, attempt: at + 1, cells: row });
-    }
-    this.#rollups.add(open, facts);
-    this.#chain.add({ receivedAt: open.received_at, requestId: open.id, attempt: 0, cells });
-    return true;
   }
 
   #writeAlone(entry: AnyEntry): Error | null {
@@ -335,22 +317,4 @@ export class BatchWriter {
       if (requestSettlement !== undefined) this.#open.delete(requestSettlement.inferenceId);
     }
   }
-}
-
-/** What the attempts cost together; null when one of them is unknown, 0 when nothing was sent. */
-function sumOf(attempts: readonly AttemptFact[]): NanoUsd | null {
-  let sum = 0n;
-  for (const { cost } of attempts) {
-    if (cost === null) return null;
-    sum += cost;
-  }
-  return sum;
-}
-
-/** Places of the entries, those that begin something first. */
-function inOrder(entries: readonly AnyEntry[]): number[] {
-  const places = [...entries.keys()];
-  const begins = (place: number) =>
-    entries[place]?.request !== undefined || entries[place]?.attemptIntent !== undefined;
-  return [...places.filter(begins), ...places.filter((place) => !begins(place))];
 }

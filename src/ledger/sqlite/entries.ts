@@ -19,3 +19,11 @@ export function isOneEntrysFault(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return /^SQLITE_(CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(code);
 }
+
+/** Places of the entries, those that begin something first. */
+export function inOrder(entries: readonly AnyEntry[]): number[] {
+  const places = [...entries.keys()];
+  const begins = (place: number) =>
+    entries[place]?.request !== undefined || entries[place]?.attemptIntent !== undefined;
+  return [...places.filter(begins), ...places.filter((place) => !begins(place))];
+}

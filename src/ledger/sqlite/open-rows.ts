@@ -192,6 +192,16 @@ export function endedCells(cells: readonly Cell[]): Cell[] {
 /** Where `requestCells` has when it ended, its outcome, status, error code, cost and decision. */
 const END_PLACES = [2, 12, 13, 14, 16, 17];
 
+/** What the attempts cost together; null when one of them is unknown, 0 when nothing was sent. */
+export function sumOf(attempts: readonly AttemptFact[]): NanoUsd | null {
+  let sum = 0n;
+  for (const { cost } of attempts) {
+    if (cost === null) return null;
+    sum += cost;
+  }
+  return sum;
+}
+
 /** The largest amount SQLite's integers hold: nine billion dollars. */
 const MAX_AMOUNT = 2n ** 63n - 1n;
 

@@ -43,18 +43,6 @@ export const WRITE_SQL = {
       provider_cost_usd = ?, components = ?
     WHERE request_id = ? AND attempt = ? AND outcome = 'in_flight'`,
 
-  insertWholeRequest: `
-    INSERT INTO requests (inference_id, received_at, ended_at, process_id, config_generation, client, tags, endpoint, task,
-      model, region, stream, outcome, status, error_code, attempts, cost_nano_usd, decision)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (inference_id) DO NOTHING`,
-
-  insertWholeAttempt: `
-    INSERT INTO attempts (request_id, attempt, sent_at, first_byte_at, ended_at, provider, provider_model, key, region,
-      outcome, status, error_code, held_nano_usd, cost_nano_usd, unpriced_reason, price_id, usage_source, input,
-      cached_input, cache_write, output, reasoning, audio_input, audio_output, images, characters, audio_ms, search_units,
-      provider_cost_usd, components, reserved_tokens)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-
   readMoved: 'SELECT seq FROM moved WHERE process_id = ?',
   noteMoved: 'INSERT OR REPLACE INTO moved (process_id, seq) VALUES (?, ?)',
 

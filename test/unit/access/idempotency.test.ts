@@ -8,7 +8,7 @@ import { WaybillError } from '../../../src/domain/errors.js';
 import { type Idempotency, type IdempotencyStore, KEPT_MS } from '../../../src/domain/idempotency.js';
 import { Lifeline, ShutdownError } from '../../../src/domain/lifeline.js';
 import { openSqliteIdempotency } from '../../../src/ledger/sqlite/idempotency.js';
-import { parseJsonBody } from '../../../src/wire/json-text.js';
+import { parseJsonBody } from '../../../src/wire/json-body.js';
 import { silentLogger } from '../../conformance/silent-logger.js';
 import { FakeClock } from '../../support/fake-clock.js';
 

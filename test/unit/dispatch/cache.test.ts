@@ -11,7 +11,7 @@ import { Lifeline, ShutdownError } from '../../../src/domain/lifeline.js';
 import type { Limiter } from '../../../src/domain/limit.js';
 import { openSqliteLedger } from '../../../src/ledger/sqlite/sqlite-ledger.js';
 import { createLimiter } from '../../../src/limits/limiter.js';
-import { parseJsonBody } from '../../../src/wire/json-text.js';
+import { parseJsonBody } from '../../../src/wire/json-body.js';
 import { silentLogger } from '../../conformance/silent-logger.js';
 import { FakeClock, settled } from '../../support/fake-clock.js';
 

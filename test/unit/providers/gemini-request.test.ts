@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TaskHelper, UpstreamTarget } from '../../../src/domain/provider.js';
 import { gemini } from '../../../src/providers/gemini/adapter.js';
-import { parseJsonBody } from '../../../src/wire/json-text.js';
+import { parseJsonBody } from '../../../src/wire/json-body.js';
 import { openTaskRequest } from '../../../src/wire/openai-request.js';
 import { aRequest, aTarget } from '../../conformance/adapters.js';
 

@@ -4,7 +4,7 @@ import type { UpstreamFailure } from '../../../src/domain/failure.js';
 import type { TaskHelper, UpstreamTarget } from '../../../src/domain/provider.js';
 import { huggingface } from '../../../src/providers/huggingface/adapter.js';
 import { poolingOf, toVectors } from '../../../src/providers/huggingface/pooling.js';
-import { parseJsonBody } from '../../../src/wire/json-text.js';
+import { parseJsonBody } from '../../../src/wire/json-body.js';
 import { answerOf, aRequest, aTarget } from '../../conformance/adapters.js';
 import { answerTextOf } from '../../support/answer-text.js';
 import { finished } from '../../support/finished.js';

@@ -10,7 +10,8 @@ import { openai } from '../../../src/providers/openai.js';
 import { apiRoot, openAiCompatible } from '../../../src/providers/openai-compatible.js';
 import { openAiCompatibleServer } from '../../../src/providers/openai-compatible-server.js';
 import { findAdapter } from '../../../src/providers/registry.js';
-import { parseJsonBody, writeObject } from '../../../src/wire/json-text.js';
+import { parseJsonBody } from '../../../src/wire/json-body.js';
+import { writeObject } from '../../../src/wire/json-text.js';
 import { type OpenAiTask, openTaskRequest } from '../../../src/wire/openai-request.js';
 import { answerOf, aTarget } from '../../conformance/adapters.js';
 

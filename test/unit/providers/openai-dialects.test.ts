@@ -5,7 +5,7 @@ import type { ProviderAdapter, UpstreamTarget } from '../../../src/domain/provid
 import { Secret } from '../../../src/domain/secret.js';
 import { MEDIA_TASKS } from '../../../src/providers/openai-media.js';
 import { findAdapter } from '../../../src/providers/registry.js';
-import { parseJsonBody } from '../../../src/wire/json-text.js';
+import { parseJsonBody } from '../../../src/wire/json-body.js';
 import { type OpenAiTask, openTaskRequest } from '../../../src/wire/openai-request.js';
 import { answerOf, aTarget } from '../../conformance/adapters.js';
 

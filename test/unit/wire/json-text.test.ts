@@ -1,14 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  arrayItems,
-  editMembers,
-  JsonTextError,
-  parseJsonBody,
-  rewriteAt,
-  scanMembers,
-  writeObject,
-} from '../../../src/wire/json-text.js';
+import { parseJsonBody } from '../../../src/wire/json-body.js';
+import { JsonTextError } from '../../../src/wire/json-scan.js';
+import { arrayItems, editMembers, rewriteAt, scanMembers, writeObject } from '../../../src/wire/json-text.js';
 
 const spaced = fc.constantFrom('', ' ', '\n', '\t', '\r\n  ');
 const anyObject = fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue());

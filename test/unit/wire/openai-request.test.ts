@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { WaybillError } from '../../../src/domain/errors.js';
-import { parseJsonBody } from '../../../src/wire/json-text.js';
+import { parseJsonBody } from '../../../src/wire/json-body.js';
 import { countedInput, type OpenAiTask, openTaskRequest, outputBound } from '../../../src/wire/openai-request.js';
 
 const messages = [{ role: 'user', content: 'hello' }];

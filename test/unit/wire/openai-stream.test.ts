@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { StreamStep } from '../../../src/domain/provider.js';
-import { parseJsonBody } from '../../../src/wire/json-text.js';
+import { parseJsonBody } from '../../../src/wire/json-body.js';
 import { openTaskRequest } from '../../../src/wire/openai-request.js';
 import { OpenAiStreamReader } from '../../../src/wire/openai-stream.js';
 import { reasoningContent } from '../../../src/wire/reshape.js';
