@@ -1,6 +1,6 @@
 import { type AnswerHead, CHUNKED, checkBeginning, MAX_HEAD_BYTES, parseHead, UNTIL_CLOSE } from './answer-head.js';
 import { ChunkedBody } from './chunked-body.js';
-import { headersOverflow, socketError } from './protocol-error.js';
+import { headersOverflow, malformedAnswer, socketError } from './protocol-error.js';
 
 const CR = 13;
 const LF = 10;
@@ -91,7 +91,11 @@ export class AnswerReader {
       const head = parseHead(bytes.toString('latin1', at, end));
       at = end + HEAD_END.length;
       if (head.status === SWITCHING_PROTOCOLS) throw socketError('bad upgrade');
-      if (head.status < 200) continue;
+      if (head.status < 200) {
+        // Of HTTP/1.0, or with `connection: close`: nothing is to come after it that could be the answer.
+        if (head.keepMs === 0) throw malformedAnswer('HPE_CLOSED_CONNECTION', 'Data after `Connection: close`');
+        continue;
+      }
       this.head = head;
       this.#left = head.length;
       this.#chunks = head.length === CHUNKED ? new ChunkedBody() : null;

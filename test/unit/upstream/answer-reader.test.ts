@@ -96,6 +96,8 @@ describe('an answer’s head', () => {
       ['HPE_INVALID_CONSTANT', ' HTTP/1.1 200 OK\r\n\r\n'],
       ['HPE_INVALID_CONSTANT', 'HTTP/2.0 200 OK\r\n\r\n'],
       ['HPE_INVALID_VERSION', 'HTTP/1.2 200 OK\r\n\r\n'],
+      ['HPE_CLOSED_CONNECTION', `HTTP/1.0 103 Early Hints\r\n\r\n${OK}content-length: 2\r\n\r\nhi`],
+      ['HPE_CLOSED_CONNECTION', `HTTP/1.1 103 Early\r\nconnection: close\r\n\r\n${OK}content-length: 2\r\n\r\nhi`],
       ['HPE_INVALID_VERSION', 'HTTP/1.11 200 OK\r\n\r\n'],
       ['HPE_INVALID_STATUS', 'HTTP/1.1 20 OK\r\n\r\n'],
       ['HPE_INVALID_STATUS', 'HTTP/1.1 2000 OK\r\n\r\n'],
