@@ -33,7 +33,7 @@ export interface ServingParts {
   foundation: Foundation;
   idempotency: Idempotency;
   inFlight: InFlight;
-  newId: () => string;
+  newId: (at: number) => string;
   /** The environment that `POST /config/validate` resolves variables from. */
   env: Env;
   reload: () => Promise<ReloadOutcome>;

@@ -7,7 +7,8 @@ import { NodeExchange } from './node-exchange.js';
 export interface HotPathsOptions {
   /** Handlers of `POST` by path; each writes its own answer. */
   handlers: ReadonlyMap<string, (exchange: Exchange) => Promise<void>>;
-  newId: () => string;
+  /** An id of the instant, in epoch milliseconds. */
+  newId: (at: number) => string;
   clock: Clock;
   logger: Logger;
 }
@@ -23,7 +24,10 @@ export interface HotPaths {
 export function hotPaths({ handlers, newId, clock, logger }: HotPathsOptions): HotPaths {
   return {
     has: (path) => handlers.has(path),
-    beginRequest: () => ({ inferenceId: newId(), receivedAt: clock.now() }),
+    beginRequest() {
+      const receivedAt = clock.now();
+      return { inferenceId: newId(receivedAt), receivedAt };
+    },
     answer(exchange) {
       const handle = handlers.get(exchange.path) as (exchange: Exchange) => Promise<void>;
       handle(exchange).catch((cause: unknown) => replyWithError(exchange, cause, logger));

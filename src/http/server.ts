@@ -58,7 +58,7 @@ export interface HttpOptions {
   cors: () => CorsSettings;
   trustProxy: boolean;
   metricsPath: string | null;
-  newId: () => string;
+  newId: (at: number) => string;
   clock: Clock;
   logger: Logger;
 }
