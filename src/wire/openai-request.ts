@@ -127,7 +127,7 @@ export function answeredChoices(request: TaskRequest): number {
 
 /** What of a request is input to be counted. */
 export function countedInput(request: TaskRequest): CountedInput {
-  const { value, members } = request.body;
+  const { value } = request.body;
   if (request.task === 'completion') return countedTexts(value['prompt']);
   if (request.task === 'embedding') return countedTexts(value['input']);
   if (request.task !== 'chat') return taskInput(request);
@@ -136,7 +136,7 @@ export function countedInput(request: TaskRequest): CountedInput {
   for (const message of messages) counter.addMessage(message);
   // Definitions go to the model as text much like their JSON.
   for (const name of ['tools', 'functions', 'response_format']) {
-    if (value[name] !== undefined && value[name] !== null) counter.addText(members.get(name));
+    if (value[name] !== undefined && value[name] !== null) counter.addText(request.body.members.get(name));
   }
   return { texts: counter.texts, tokens: counter.tokens, messages: messages.length };
 }
