@@ -4,11 +4,11 @@ import { ADAPTER_FAILED, type UpstreamFailure } from '../domain/failure.js';
 import type { StatedLimit } from '../domain/limit.js';
 import type { HeaderFields, UpstreamTarget } from '../domain/provider.js';
 import type { Target } from '../domain/route.js';
-import type { UpstreamCall } from '../domain/upstream.js';
+import type { UpstreamCall, UpstreamResponse, UpstreamResult } from '../domain/upstream.js';
 import type { AttemptPlan, Prepared } from './attempt-plan.js';
 import type { DispatchParts } from './parts.js';
 import { Prediction } from './prediction.js';
-import { failed, type Reading, readAnswer, withHint } from './reading.js';
+import { failed, type Reading, readAnswer, type Step, withHint } from './reading.js';
 
 /** What came of an attempt, and what the provider said is left of its limits. */
 export interface AttemptResult {
@@ -27,27 +27,53 @@ export function prepare(request: RoutedRequest, target: Target, upstream: Upstre
   return { upstream, helper, payload, route: helper.makeRoute(request.ask, upstream) };
 }
 
+type AttemptParts = Pick<DispatchParts, 'client' | 'clock' | 'logger'>;
+
 /**
  * Sends one request to one target and reads its answer; where that begins a prediction, follows it to its end.
  * @throws the lifeline's reason when it ends
  */
-export async function makeAttempt(
+export function makeAttempt(plan: AttemptPlan, parts: AttemptParts): Promise<AttemptResult> {
+  try {
+    const secrets = secretsOf(plan);
+    const headers = headersFor(plan);
+    const isSigned = plan.target.adapter.sign !== undefined;
+    return isSigned ? signAndSend(plan, headers, secrets, parts) : send(plan, headers, secrets, parts);
+  } catch (error) {
+    return Promise.resolve(unsent(error));
+  }
+}
+
+async function signAndSend(
   plan: AttemptPlan,
-  parts: Pick<DispatchParts, 'client' | 'clock' | 'logger'>,
+  headers: HeaderFields,
+  secrets: readonly string[],
+  parts: AttemptParts,
+): Promise<AttemptResult> {
+  let withSignature: HeaderFields;
+  try {
+    withSignature = await signed(plan, headers, parts.clock.now());
+  } catch (error) {
+    return unsent(error);
+  }
+  return send(plan, withSignature, secrets, parts);
+}
+
+/** An adapter could not say what to send. @throws what is no fault of an adapter */
+function unsent(error: unknown): AttemptResult {
+  if (!(error instanceof AdapterError)) throw error;
+  return { reading: failed(unsendable(error.message), null, null), stated: [] };
+}
+
+function send(
+  plan: AttemptPlan,
+  headers: HeaderFields,
+  secrets: readonly string[],
+  parts: AttemptParts,
 ): Promise<AttemptResult> {
   const { target, request } = plan;
   const { helper, payload, route } = plan.prepared;
   const { client, clock } = parts;
-  let secrets: readonly string[];
-  let headers: HeaderFields;
-  try {
-    secrets = secretsOf(plan);
-    headers = headersFor(plan);
-    if (target.adapter.sign !== undefined) headers = await signed(plan, headers, clock.now());
-  } catch (error) {
-    if (!(error instanceof AdapterError)) throw error;
-    return { reading: failed(unsendable(error.message), null, null), stated: [] };
-  }
   const call: UpstreamCall = {
     route,
     headers,
@@ -60,13 +86,27 @@ export async function makeAttempt(
     secrets,
   };
   if (helper.predicts === true) return new Prediction(plan, parts, secrets).make(call);
-  const result = await client.send(call);
+  return client.send(call).then((result) => readResult(plan, result, secrets, clock.now()));
+}
+
+/** At once where the answer has come whole. */
+function readResult(
+  plan: AttemptPlan,
+  result: UpstreamResult,
+  secrets: readonly string[],
+  now: number,
+): AttemptResult | Promise<AttemptResult> {
   if (!result.ok) {
-    return { reading: failed(withHint(result.failure, target), result.report, null), stated: result.stated };
+    return { reading: failed(withHint(result.failure, plan.target), result.report, null), stated: result.stated };
   }
-  const step = await readAnswer(plan, result.response, clock.now(), secrets);
+  const { response } = result;
+  const step = readAnswer(plan, response, now, secrets);
+  return step instanceof Promise ? step.then((read) => asResult(plan, read, response)) : asResult(plan, step, response);
+}
+
+function asResult({ target }: AttemptPlan, step: Step, { stated }: UpstreamResponse): AttemptResult {
   if (step.kind === 'later') throw new Error(`${target.adapter.id} begins predictions and does not say so`);
-  return { reading: step, stated: result.response.stated };
+  return { reading: step, stated };
 }
 
 function noteSent(plan: AttemptPlan): void {

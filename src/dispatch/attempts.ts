@@ -95,7 +95,7 @@ export class Attempts {
       if (lease === null) return null;
       const call = this.#open(target, lease, prepared);
       const reading = await this.#attempt(call);
-      if (reading.kind !== 'failed') return this.#deliver(reading, call);
+      if (reading.kind !== 'failed') return await this.#deliver(reading, call);
       const verdict = this.#failedAttempt(reading, call);
       if (!(await this.#goOn(verdict, target, { untried, kept, retries }))) return null;
     }

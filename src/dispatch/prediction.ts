@@ -105,7 +105,7 @@ export class Prediction implements StreamOwner {
     return { step: await this.#read(result.response), stated: result.response.stated };
   }
 
-  #read(response: Parameters<typeof readAnswer>[1], step?: NextStep): Promise<Step> {
+  #read(response: Parameters<typeof readAnswer>[1], step?: NextStep): Step | Promise<Step> {
     return readAnswer(this.#plan, response, this.#parts.clock.now(), this.#secrets, step);
   }
 

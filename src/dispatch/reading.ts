@@ -35,46 +35,67 @@ export type Step = Reading | { kind: 'later'; next: NextStep };
 
 /**
  * Reads an answer with a 2xx status: whole, or up to a stream's first content, so that a 200 which turns out to be an
- * error is still a failed attempt. `step`: what was asked, where it was not the call itself.
+ * error is still a failed attempt. At once where it has come whole. `step`: what was asked, where it was not the call itself.
  * @throws the lifeline's reason when it ends
  */
-export async function readAnswer(
+export function readAnswer(
   plan: AttemptPlan,
   response: UpstreamResponse,
   firstByteAt: number,
   secrets: readonly string[],
   step?: NextStep,
-): Promise<Step> {
-  const { target } = plan;
+): Step | Promise<Step> {
+  const answer: ReadableAnswer = { plan, response, firstByteAt, secrets, step };
   try {
-    const opened = openAnswer(plan, response, secrets, step);
-    if (opened !== null) {
-      const { stream } = opened;
-      const fault = await withDeadline(stream.untilContent(), plan.sentAt + plan.firstByteMs - firstByteAt, response);
-      if (fault !== null) return failed(withHint(fault, target), stream.reader?.usage() ?? null, firstByteAt);
-      return { kind: 'stream', ...opened, headers: passedHeaders(response, secrets), firstByteAt };
-    }
-    const parts = await response.readAll(MAX_ANSWER_BYTES);
-    const read = readWhole({ plan, response, parts, firstByteAt, secrets, step });
-    return read instanceof Promise ? await read : read;
+    const read = openAnswer(answer);
+    return read instanceof Promise ? read.catch((error: unknown) => broken(error, firstByteAt)) : read;
   } catch (error) {
-    if (error instanceof UpstreamBrokenError) {
-      // Broken after the headers and before any content: the answer is not what was asked.
-      const kind = error.failure.kind === 'timeout' ? 'timeout' : 'malformed';
-      return failed({ ...error.failure, kind, sent: true }, null, firstByteAt);
-    }
-    throw error;
+    return broken(error, firstByteAt);
   }
 }
 
+interface ReadableAnswer {
+  plan: AttemptPlan;
+  response: UpstreamResponse;
+  firstByteAt: number;
+  secrets: readonly string[];
+  step: NextStep | undefined;
+}
+
+function openAnswer(answer: ReadableAnswer): Step | Promise<Step> {
+  const passed = passedOn(answer);
+  if (passed !== null) return untilContent(answer, passed);
+  const parts = answer.response.readAll(MAX_ANSWER_BYTES);
+  return parts instanceof Promise ? parts.then((all) => readWhole(answer, all)) : readWhole(answer, parts);
+}
+
+/** Broken after the headers and before any content: the answer is not what was asked. */
+function broken(error: unknown, firstByteAt: number): Reading {
+  if (!(error instanceof UpstreamBrokenError)) throw error;
+  const kind = error.failure.kind === 'timeout' ? 'timeout' : 'malformed';
+  return failed({ ...error.failure, kind, sent: true }, null, firstByteAt);
+}
+
+async function untilContent(
+  { plan, response, firstByteAt, secrets }: ReadableAnswer,
+  passed: { stream: AnswerStream; contentType?: string },
+): Promise<Reading> {
+  const { stream } = passed;
+  const fault = await withDeadline(stream.untilContent(), plan.sentAt + plan.firstByteMs - firstByteAt, response);
+  if (fault !== null) return failed(withHint(fault, plan.target), stream.reader?.usage() ?? null, firstByteAt);
+  return { kind: 'stream', ...passed, headers: passedHeaders(response, secrets), firstByteAt };
+}
+
 /** The answer as it comes; null for one that has to be read whole. */
-function openAnswer(
-  { request, upstream, prepared: { helper } }: AttemptPlan,
-  response: UpstreamResponse,
-  secrets: readonly string[],
-  step: NextStep | undefined,
-): { stream: AnswerStream; contentType?: string } | null {
-  const { ask } = request;
+function passedOn({
+  plan,
+  response,
+  secrets,
+  step,
+}: ReadableAnswer): { stream: AnswerStream; contentType?: string } | null {
+  const { upstream } = plan;
+  const { helper } = plan.prepared;
+  const { ask } = plan.request;
   if (ask.stream && helper.openStream !== undefined && !isJson(response)) {
     const reader = helper.openStream(ask, upstream, response.headers, step);
     return { stream: new OpenStream({ response, reader, secrets }) };
@@ -107,17 +128,9 @@ class WholeAnswer implements UpstreamAnswer {
   }
 }
 
-interface WholeReading {
-  plan: AttemptPlan;
-  response: UpstreamResponse;
-  parts: readonly Buffer[];
-  firstByteAt: number;
-  secrets: readonly string[];
-  step: NextStep | undefined;
-}
-
 /** A promise only where a whole answer is read as a stream's events. */
-function readWhole({ plan, response, parts, firstByteAt, secrets, step }: WholeReading): Step | Promise<Step> {
+function readWhole(read: ReadableAnswer, parts: readonly Buffer[]): Step | Promise<Step> {
+  const { plan, response, firstByteAt, secrets, step } = read;
   const { target, request } = plan;
   const whole = new WholeAnswer(response, parts);
   const outcome = plan.prepared.helper.getResponse(whole, request.ask, plan.upstream);

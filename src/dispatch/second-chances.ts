@@ -8,7 +8,7 @@ import type { Plan, Target, TargetHealth } from '../domain/route.js';
 export class SecondChances {
   readonly #health: TargetHealth;
   readonly #clock: Clock;
-  readonly #tried: Target[] = [];
+  #tried: readonly Target[] = [];
   /** When targets that could not answer will be ready: a model is loaded then, or the first key has cooled down. */
   #readyAt: Map<Target, number> | null = null;
 
@@ -18,7 +18,7 @@ export class SecondChances {
   }
 
   tried(target: Target): void {
-    this.#tried.push(target);
+    this.#tried = this.#tried.length === 0 ? [target] : [...this.#tried, target];
     this.#readyAt?.delete(target);
   }
 

@@ -24,7 +24,8 @@ export class Lifeline {
   #reason: unknown = null;
   #clientGone = false;
   #outlivesClient = false;
-  #callbacks: Array<() => void> = [];
+  /** Of most requests there is one. */
+  #callbacks: Array<() => void> | null = null;
   #controller: AbortController | null = null;
 
   get isEnded(): boolean {
@@ -71,19 +72,22 @@ export class Lifeline {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#reason = reason;
-    const callbacks = this.#callbacks;
-    this.#callbacks = [];
+    const callbacks = this.#callbacks ?? [];
+    this.#callbacks = null;
     for (const callback of callbacks) callback();
     this.#controller?.abort(reason);
   }
 
   /** Calls back at the end; not at all when it has ended already. */
   onEnd(callback: () => void): void {
-    this.#callbacks.push(callback);
+    if (this.#callbacks === null) this.#callbacks = [callback];
+    else this.#callbacks.push(callback);
   }
 
   offEnd(callback: () => void): void {
-    const at = this.#callbacks.indexOf(callback);
-    if (at !== -1) this.#callbacks.splice(at, 1);
+    const callbacks = this.#callbacks;
+    if (callbacks === null) return;
+    if (callbacks.at(-1) === callback) callbacks.pop();
+    else this.#callbacks = callbacks.filter((each) => each !== callback);
   }
 }

@@ -41,8 +41,8 @@ export interface UpstreamResponse {
    * @throws as `next`, and what `take` throws
    */
   pipe(take: TakePart): Promise<void>;
-  /** Everything that is left, decompressed, in the parts it came in. */
-  readAll(maxBytes: number): Promise<readonly Buffer[]>;
+  /** Everything that is left, decompressed, in the parts it came in; at once where it has come and was not compressed. */
+  readAll(maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]>;
   /** Ends the call; what was not read is lost. */
   abort(): void;
 }

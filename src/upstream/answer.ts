@@ -50,11 +50,16 @@ export class Answer implements UpstreamResponse {
     this.#exchange.cancel();
   }
 
-  async readAll(maxBytes: number): Promise<readonly Buffer[]> {
+  readAll(maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]> {
     const exchange = this.#exchange;
-    const parts = exchange.isWhole ? exchange.takenParts() : await exchange.collect(maxBytes);
-    if (parts === null || bodyLength(parts) > maxBytes) throw tooLarge(maxBytes);
     const decode = decompress[this.headers['content-encoding']?.toLowerCase() ?? ''];
+    if (!exchange.isWhole || decode !== undefined) return this.#collect(maxBytes, decode);
+    return within(exchange.takenParts(), maxBytes);
+  }
+
+  async #collect(maxBytes: number, decode: Unpack | undefined): Promise<readonly Buffer[]> {
+    const exchange = this.#exchange;
+    const parts = within(exchange.isWhole ? exchange.takenParts() : await exchange.collect(maxBytes), maxBytes);
     if (decode === undefined) return parts;
     try {
       return [await decode(Buffer.concat(parts), { maxOutputLength: maxBytes })];
@@ -64,6 +69,12 @@ export class Answer implements UpstreamResponse {
       throw new UpstreamBrokenError(failure, { cause: error });
     }
   }
+}
+
+/** @throws UpstreamBrokenError for more than so many bytes */
+function within(parts: readonly Buffer[] | null, maxBytes: number): readonly Buffer[] {
+  if (parts === null || bodyLength(parts) > maxBytes) throw tooLarge(maxBytes);
+  return parts;
 }
 
 function tooLarge(maxBytes: number): UpstreamBrokenError {

@@ -1,12 +1,10 @@
 import type { JsonBody, JsonObject } from '../domain/task.js';
-import { isKey, JsonTextError, keyAt, membersAt, type Offsets, PER_MEMBER, scanOffsets } from './json-scan.js';
+import { isKey, JsonTextError, membersAt, type Offsets, PER_MEMBER, scanOffsets } from './json-scan.js';
 
 /** How deep a request may nest; providers refuse less. */
 export const DEFAULT_MAX_DEPTH = 128;
 
 const UNDERSCORE = 0x5f;
-/** Of more members than this nobody looks whether two are the same. */
-const MOST_COMPARED = 32;
 
 /**
  * Reads a JSON object once, and keeps the text of each top-level value beside it. Of a key that comes twice the last
@@ -59,7 +57,9 @@ class ParsedBody implements JsonBody {
       const before = at === 0 ? keyStart : (offsets[at - 1] as number) + 1;
       if (keyStart !== before || offsets[at + 2] !== keyEnd + 2 || !isPlainKey(text, keyStart, keyEnd)) return null;
     }
-    if (text.length !== (offsets[count - 1] as number) + 1 || hasTwins(text, offsets)) return null;
+    if (text.length !== (offsets[count - 1] as number) + 1) return null;
+    // Of keys that are the same the value has one.
+    if (Object.keys(this.value).length * PER_MEMBER !== count) return null;
     return text.slice(offsets[PER_MEMBER] as number);
   }
 }
@@ -72,17 +72,6 @@ function isPlainKey(text: string, start: number, end: number): boolean {
     if (!isLetter && code !== UNDERSCORE && (code < 0x30 || code > 0x39)) return false;
   }
   return true;
-}
-
-/** True when two of the keys are the same. `offsets` of plain keys. */
-function hasTwins(text: string, offsets: Offsets): boolean {
-  // Of so many keys comparing each with each would take long.
-  if (offsets.length > MOST_COMPARED * PER_MEMBER) return true;
-  for (let at = PER_MEMBER; at < offsets.length; at += PER_MEMBER) {
-    const name = keyAt(text, offsets, at);
-    for (let before = 0; before < at; before += PER_MEMBER) if (isKey(text, offsets, before, name)) return true;
-  }
-  return false;
 }
 
 /** V8 names the offset in most of its messages. */

@@ -65,7 +65,8 @@ describe('a packed answer', () => {
     const fits = await send(step);
     expect(fits.ok && Buffer.concat(await fits.response.readAll(MEGABYTE)).length).toBe(MEGABYTE);
     const beyond = await send(step);
-    const error = beyond.ok ? await beyond.response.readAll(MEGABYTE - 1).catch((reason: unknown) => reason) : null;
+    const read = async () => (beyond.ok ? beyond.response.readAll(MEGABYTE - 1) : []);
+    const error = await read().catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(UpstreamBrokenError);
     expect((error as UpstreamBrokenError).failure).toMatchObject({
       kind: 'malformed',

@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseJsonBody } from '../../../src/wire/json-body.js';
 import { JsonTextError } from '../../../src/wire/json-scan.js';
-import { arrayItems, editMembers, rewriteAt, scanMembers, writeObject } from '../../../src/wire/json-text.js';
+import {
+  arrayItems,
+  editMembers,
+  replaceMember,
+  rewriteAt,
+  scanMembers,
+  writeObject,
+} from '../../../src/wire/json-text.js';
 
 const spaced = fc.constantFrom('', ' ', '\n', '\t', '\r\n  ');
 const anyObject = fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue());
@@ -151,6 +158,47 @@ describe('writeObject', () => {
       fc.property(spacedObject, ({ values }) => {
         expect(scanMembers(writeObject(values))).toEqual(values);
       }),
+    );
+  });
+});
+
+describe('replaceMember', () => {
+  /** Keys and values in which the name stands where it is no key of the object. */
+  const key = fc.constantFrom('usage', 'us\\u0061ge', 'a', '\\"usage', 'usage\\"', 'usage:');
+  const raw = fc.constantFrom(
+    '1',
+    '"usage"',
+    '"\\"usage\\":{}"',
+    '"\\\\"',
+    '"a\\"usage"',
+    '{ "usage" : {"a":"}"} }',
+    '[{"usage":null},"usage"]',
+    '{"a":[[{"usage":2}]]}',
+  );
+  const space = fc.constantFrom('', '', ' ', '\n');
+  const hostile = fc
+    .tuple(fc.array(fc.tuple(key, raw), { maxLength: 4 }), space, space)
+    .map(([members, a, b]) => `${b}{${members.map(([k, v]) => `${a}"${k}"${b}:${a}${v}${b}`).join(',')}}${a}`);
+
+  it('replaces every member of the name and nothing else, or adds one', () => {
+    fc.assert(
+      fc.property(hostile, (text) => {
+        const given: Array<string | null> = [];
+        const result = replaceMember(text, 'usage', (each) => {
+          given.push(each);
+          return '"new"';
+        });
+        const found: string[] = [];
+        const edited = editMembers(text, (name, each) => {
+          if (name !== 'usage') return undefined;
+          found.push(each);
+          return { raw: '"new"' };
+        });
+        expect(given).toEqual(found.length === 0 ? [null] : found);
+        if (found.length > 0) expect(result).toBe(edited);
+        else expect([...scanMembers(result)]).toEqual([...scanMembers(text), ['usage', '"new"']]);
+      }),
+      { numRuns: 3_000 },
     );
   });
 });

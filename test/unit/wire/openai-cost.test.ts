@@ -98,6 +98,28 @@ describe('withCost', () => {
     });
   });
 
+  it.each([
+    '{ "prompt_tokens": 3, "completion_tokens": null , "total_tokens": 7, "details": {"prompt_tokens": 1} }',
+    '{"prompt_tokens":3,"completion_tokens":4e0,"total_tokens":7}',
+    '{"prompt_tokens":"3","prompt_tokens":3,"total_tokens":7}',
+    '{"prompt\\u005ftokens":3,"note":"\\"","total_tokens":7}',
+    '{"prompt_tokens":9007199254740991}',
+  ])('only adds the cost to figures that are counts, however they are written: %s', (usage) => {
+    const cost = '"cost":0.000012345,"cost_nano_usd":12345';
+    const [, inner = '', end = ''] = /^([^]*\S)(\s*\})$/.exec(usage) ?? [];
+    expect(withCost(`{"usage":${usage}}`, charge)).toBe(`{"usage":${inner},${cost}${end}}`);
+  });
+
+  it.each(['"3"', '-3', '0.5', '1e999', '[3]', '9007199254740993', 'true'])(
+    'replaces %s, which is no count, also where it is written with escapes',
+    (figure) => {
+      for (const name of ['total_tokens', 'total\\u005ftokens']) {
+        const body = withCost(`{"usage":{"prompt_tokens":3,"completion_tokens":4,"${name}": ${figure} }}`, charge);
+        expect(JSON.parse(body).usage).toMatchObject({ prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 });
+      }
+    },
+  );
+
   it('knows of no output in embeddings', () => {
     const usage: Usage = { counts: { ...noCounts(), input: 5 }, source: 'estimated' };
     const body = withCost('{"data":[]}', { task: 'embedding', usage, costNanoUsd: 0n });
