@@ -1,9 +1,9 @@
 import type { AnswerOrigin, RoutedAnswer, RoutedRequest } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import { defaultVerdict, isContextLength, type Verdict } from '../domain/failure.js';
-import { LimitWaitError } from '../domain/limit.js';
+import { LimitWaitError, type StatedLimit } from '../domain/limit.js';
 import type { Target } from '../domain/route.js';
-import { makeAttempt, prepare } from './attempt.js';
+import { type AttemptResult, makeAttempt, prepare } from './attempt.js';
 import type { AttemptPlan, Prepared } from './attempt-plan.js';
 import { backoffMs, type WaitBudget } from './backoff.js';
 import { Call, type ClientTokens } from './call.js';
@@ -94,7 +94,17 @@ export class Attempts {
       const lease = leased instanceof Promise ? await leased : leased;
       if (lease === null) return null;
       const call = this.#open(target, lease, prepared);
-      const reading = await this.#attempt(call);
+      let result: AttemptResult;
+      try {
+        await this.#shared.record.intend(call.plan, this.#shared.expectation.heldFor(target));
+        this.#shared.record.intended(call.plan);
+        result = await makeAttempt(call.plan, this.#shared.parts);
+      } catch (error) {
+        this.#abandon(call, error);
+        throw error;
+      }
+      this.#observe(call.plan, result.stated);
+      const { reading } = result;
       if (reading.kind !== 'failed') return await this.#deliver(reading, call);
       const verdict = this.#failedAttempt(reading, call);
       if (!(await this.#goOn(verdict, target, { untried, kept, retries }))) return null;
@@ -223,25 +233,19 @@ export class Attempts {
     }
   }
 
-  async #attempt(call: Call): Promise<Reading> {
-    const { record, expectation, parts } = this.#shared;
+  /** The call ended from our side, or could not even be written down. */
+  #abandon(call: Call, cause: unknown): void {
     const { plan } = call;
-    const { target, key } = plan;
-    let isIntended = false;
-    try {
-      await record.intend(plan, expectation.heldFor(target));
-      record.intended(plan);
-      isIntended = true;
-      const { reading, stated } = await makeAttempt(plan, parts);
-      // Of a brought key nothing is kept, its limits neither.
-      if (target.isBrought !== true) for (const limit of stated) parts.limiter.observe(keyScope(key), limit);
-      return reading;
-    } catch (error) {
-      this.#shared.parts.health.abandonProbe(target.id);
-      if (isIntended) call.settle({ kind: 'abandoned', wasSent: plan.wasSent, ...abandonmentOf(error) }, null);
-      else call.giveBack();
-      throw error;
-    }
+    this.#shared.parts.health.abandonProbe(plan.target.id);
+    if (this.#shared.record.isIntended(plan)) {
+      call.settle({ kind: 'abandoned', wasSent: plan.wasSent, ...abandonmentOf(cause) }, null);
+    } else call.giveBack();
+  }
+
+  /** Of a brought key nothing is kept, its limits neither. */
+  #observe({ target, key }: AttemptPlan, stated: readonly StatedLimit[]): void {
+    if (stated.length === 0 || target.isBrought === true) return;
+    for (const limit of stated) this.#shared.parts.limiter.observe(keyScope(key), limit);
   }
 
   /** Takes the worst case out of the budget; what was leased is given back when it does not fit. */

@@ -69,7 +69,7 @@ export class Expectation {
     const output = Math.min(this.#outputOf(target), this.#mostGuessed(target, limited));
     if (limited.length === 0) return this.roughInput + output;
     const worstCase = this.roughInput * MOST_TOKENS_PER_ROUGH + output;
-    const isFar = limited.every((scope) => this.#limiter.hasRoom([scope], worstCase * FAR_FROM_LIMIT));
+    const isFar = this.#limiter.hasRoom(limited, worstCase * FAR_FROM_LIMIT);
     return (isFar ? this.roughInput : this.#preciseInput(target)) + output;
   }
 

@@ -55,7 +55,23 @@ export class Journey {
       const plan = this.#plan();
       const admitted = this.#admit(plan);
       this.#clientTokens.take(admitted instanceof Promise ? await admitted : admitted);
-      return await this.#tryInOrder(plan);
+      let { candidates } = plan;
+      for (let index = 0; index < candidates.length; index += 1) {
+        const { target } = candidates[index] as Candidate;
+        if (!this.#parts.health.tryProbe(target.id)) {
+          this.#record.passedOver(target, 'left alone until its probe has ended');
+          continue;
+        }
+        const untried = candidates.length - index - 1;
+        this.#chances.tried(target);
+        const before = this.#attempts.made;
+        const answer = await this.#attempts.on(target, untried, plan.lastResorts.length);
+        this.#endProbe(target, before);
+        if (answer !== null) return answer;
+        if (this.#attempts.made >= this.#parts.policy.retry.maxAttempts || this.#attempts.isSpent) break;
+        candidates = this.#withoutTooSmall(candidates, index);
+      }
+      return await this.#lastly(plan);
     } catch (error) {
       this.#land();
       throw await this.#refusal(error);
@@ -105,23 +121,8 @@ export class Journey {
     return limiter.tryReserve(ask) ?? limiter.reserve({ ...ask, signal: life.signal });
   }
 
-  async #tryInOrder(plan: Plan): Promise<RoutedAnswer> {
-    let { candidates } = plan;
-    for (let index = 0; index < candidates.length; index += 1) {
-      const { target } = candidates[index] as Candidate;
-      if (!this.#parts.health.tryProbe(target.id)) {
-        this.#record.passedOver(target, 'left alone until its probe has ended');
-        continue;
-      }
-      const untried = candidates.length - index - 1;
-      this.#chances.tried(target);
-      const before = this.#attempts.made;
-      const answer = await this.#attempts.on(target, untried, plan.lastResorts.length);
-      this.#endProbe(target, before);
-      if (answer !== null) return answer;
-      if (this.#attempts.made >= this.#parts.policy.retry.maxAttempts || this.#attempts.isSpent) break;
-      candidates = this.#withoutTooSmall(candidates, index);
-    }
+  /** What is left to try once every candidate was. */
+  async #lastly(plan: Plan): Promise<RoutedAnswer> {
     if (!this.#attempts.isSpent) {
       const answer = (await this.#tryLastResorts(this.#chances.leftAlone(plan))) ?? (await this.#waitForOne(plan));
       if (answer !== null) return answer;

@@ -24,7 +24,6 @@ export class Record {
   readonly #request: RoutedRequest;
   #decision: { candidates: object[]; excluded: object[] } | null = null;
   #intended = 0;
-  #lastSettled = 0;
   #pending: AttemptSettlement | null = null;
   #lastPlan: AttemptPlan | null = null;
   #lastSentAt = 0;
@@ -70,8 +69,9 @@ export class Record {
     return this.#intended > 0;
   }
 
-  isSettled(attempt: number): boolean {
-    return this.#lastSettled >= attempt;
+  /** True once the attempt's row is durable. */
+  isIntended({ attempt }: AttemptPlan): boolean {
+    return this.#intended >= attempt;
   }
 
   /**
@@ -106,7 +106,6 @@ export class Record {
   settled(plan: AttemptPlan, { settlement, usage, cost }: Settled, message: string | null): void {
     const { target } = plan;
     this.#pending = settlement;
-    this.#lastSettled = plan.attempt;
     const durationMs = settlement.endedAt - this.#lastSentAt;
     this.#upstreamMs += durationMs;
     if (settlement.firstByteAt !== null) this.#firstByteMs = settlement.firstByteAt - this.#request.receivedAt;

@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { WaybillError } from '../domain/errors.js';
 import type { JsonBody } from '../domain/task.js';
@@ -64,15 +64,20 @@ export async function readJsonBody(req: IncomingMessage, limitBytes: number): Pr
 
 /** @throws WaybillError invalid_request */
 export function parseJson(body: Buffer): JsonBody {
-  // Decoding would put a replacement character where the client had something else, and send that on.
-  if (!isUtf8(body)) throw unreadable("The request's body is not valid UTF-8.");
+  const text = isAscii(body) ? body.toString('latin1') : utf8Text(body);
   try {
-    // Some clients send a byte order mark, which a reader may ignore (RFC 8259, section 8.1).
-    return parseJsonBody(body.toString('utf8').replace(/^\ufeff/, ''));
+    return parseJsonBody(text);
   } catch (error) {
     if (error instanceof JsonTextError) throw unreadable(`The request's body is refused: ${error.message}.`, error);
     throw error;
   }
+}
+
+function utf8Text(body: Buffer): string {
+  // Decoding would put a replacement character where the client had something else, and send that on.
+  if (!isUtf8(body)) throw unreadable("The request's body is not valid UTF-8.");
+  // Some clients send a byte order mark, which a reader may ignore (RFC 8259, section 8.1).
+  return body.toString('utf8').replace(/^\ufeff/, '');
 }
 
 function unreadable(message: string, cause?: Error): WaybillError {

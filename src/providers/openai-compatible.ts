@@ -7,6 +7,7 @@ import type {
   ProviderAdapter,
   TaskHelper,
   UpstreamAnswer,
+  UpstreamRoute,
   UpstreamTarget,
 } from '../domain/provider.js';
 import type { Secret } from '../domain/secret.js';
@@ -105,8 +106,18 @@ export function openAiHelper(task: OpenAiTask, settings: Partial<OpenAiSettings>
   };
   const optionsFor = (target: UpstreamTarget): OpenAiAnswerOptions =>
     billedBeside === undefined ? answerOptions : { ...answerOptions, beside: billedBeside(target.providerModel) };
+  /** Targets are made once, and asked over and over. */
+  const routes = new WeakMap<UpstreamTarget, UpstreamRoute>();
+  const routeOf = (target: UpstreamTarget): UpstreamRoute => {
+    let route = routes.get(target);
+    if (route === undefined) {
+      route = { method: 'POST', url: url(target, path) };
+      routes.set(target, route);
+    }
+    return route;
+  };
   const helper: TaskHelper = {
-    makeRoute: (_request, target) => ({ method: 'POST', url: url(target, path) }),
+    makeRoute: (_request, target) => routeOf(target),
     preparePayload: (request, target) => prepareOpenAiPayload(request, target, payloadOptions),
     getResponse(answer: UpstreamAnswer, request: TaskRequest, target: UpstreamTarget): AnswerOutcome {
       return readOpenAiAnswer(answer, request, optionsFor(target));

@@ -33,9 +33,9 @@ export interface Meaning {
 }
 
 export interface Resolution {
-  meanings: Meaning[];
+  meanings: readonly Meaning[];
   /** Tried after all of `meanings`, in order. */
-  fallbacks: Target[];
+  fallbacks: readonly Target[];
   preference: Preference;
   /** True for `provider:model`: nothing but `fallback.providers` may stand in. */
   pinned: boolean;
@@ -49,6 +49,8 @@ export class NameResolver {
   readonly #offers: ReadonlyMap<string, Offered>;
   readonly #aliases: ReadonlyMap<string, ResolvedAlias>;
   readonly #byModel = new Map<string, Target[]>();
+  /** What aliases and models were found to mean, which never changes: there are no more of them than the config names. */
+  readonly #known = new Map<string, Resolution>();
 
   constructor(offers: readonly ProviderOffer[], aliases: ReadonlyMap<string, ResolvedAlias>) {
     this.#offers = new Map(offers.map((offer) => [offer.id, { ...offer, byModel: byModel(offer.targets) }]));
@@ -67,10 +69,18 @@ export class NameResolver {
   }
 
   #resolveWhole(name: string): Resolution | null {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
     const alias = this.#aliases.get(name);
-    if (alias !== undefined) return this.#resolveAlias(alias);
-    const pinned = this.#resolvePinned(name);
+    const pinned = alias === undefined ? this.#resolvePinned(name) : null;
+    // Of names that the config does not list nothing is kept: clients make up as many as they like.
     if (pinned !== null) return pinned;
+    const resolution = alias === undefined ? this.#resolveModel(name) : this.#resolveAlias(alias);
+    if (resolution !== null) this.#known.set(name, resolution);
+    return resolution;
+  }
+
+  #resolveModel(name: string): Resolution | null {
     const shared = this.#byModel.get(name);
     if (shared === undefined) return null;
     return {
@@ -170,18 +180,23 @@ function byModel(targets: readonly Target[]): ReadonlyMap<string, Target> {
 
 /** Why a client may not use a target under the name it asked for; null when it may. */
 export function whyNotAllowed(target: Target, access: Access, region: string | null, asked: string): string | null {
-  if (!access.allowedProviders.some((pattern) => globMatches(pattern, target.providerId))) {
-    return `provider ${target.providerId} is not allowed for this client`;
+  const { providerId, model } = target;
+  if (!anyMatches(access.allowedProviders, providerId)) return `provider ${providerId} is not allowed for this client`;
+  const patterns = access.allowedModels;
+  if (!anyMatches(patterns, asked) && !anyMatches(patterns, model) && !anyMatches(patterns, target.id)) {
+    return `model ${model} is not allowed for this client`;
   }
-  const names = [asked, target.model, target.id];
-  if (!access.allowedModels.some((pattern) => names.some((name) => globMatches(pattern, name)))) {
-    return `model ${target.model} is not allowed for this client`;
-  }
-  for (const wanted of [access.region, region]) {
-    if (wanted !== null && target.region !== wanted)
-      return `region ${wanted} is demanded, ${target.region ?? 'none'} is offered`;
-  }
-  return null;
+  return whyElsewhere(target, access.region) ?? whyElsewhere(target, region);
+}
+
+function anyMatches(patterns: readonly string[], text: string): boolean {
+  for (const pattern of patterns) if (globMatches(pattern, text)) return true;
+  return false;
+}
+
+function whyElsewhere(target: Target, wanted: string | null): string | null {
+  if (wanted === null || target.region === wanted) return null;
+  return `region ${wanted} is demanded, ${target.region ?? 'none'} is offered`;
 }
 
 /** `*` stands for any run of characters, slashes and colons too. */

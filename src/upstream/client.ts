@@ -21,19 +21,18 @@ const READ_BYTES = 64 * 1024;
 export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClient {
   const origins = new Map<string, Origin>();
   const closing = new Set<Origin>();
-  const ways = new Map<string, { origin: Origin; path: string }>();
+  const ways = new Map<string, { origin: Origin; path: string; connectMs: number }>();
   const deadlines = new Deadlines();
   const parts = { readBuffer: Buffer.allocUnsafeSlow(READ_BYTES), turns: new WriteTurns() };
 
   function wayTo(url: string, connectMs: number): { origin: Origin; path: string } {
-    const name = `${connectMs} ${url}`;
-    let way = ways.get(name);
-    if (way === undefined) {
-      const { origin, path } = splitUrl(url);
-      way = { origin: originOf(origin, connectMs), path };
-      if (ways.size >= MAX_KNOWN_URLS) ways.clear();
-      ways.set(name, way);
-    }
+    // Nearly always one time for a URL; of several the last is kept.
+    const known = ways.get(url);
+    if (known?.connectMs === connectMs) return known;
+    const { origin, path } = splitUrl(url);
+    const way = { origin: originOf(origin, connectMs), path, connectMs };
+    if (ways.size >= MAX_KNOWN_URLS) ways.clear();
+    ways.set(url, way);
     return way;
   }
 

@@ -93,35 +93,6 @@ export function skipValue(text: string, start: number): number {
   return at;
 }
 
-/**
- * Where the value of a top-level member stands, found from the end of the text, which is the way of most answers' usage. Null
- * where the name comes nowhere or more than once, as whatever, or where a key may be written with escapes: that takes a
- * whole scan. `text` must be the valid JSON of an object.
- */
-export function onlyMember(text: string, name: string): { valueStart: number; valueEnd: number } | null {
-  const quoted = `"${name}"`;
-  const at = text.lastIndexOf(quoted);
-  if (at < 1 || text.indexOf(quoted) !== at || text.charCodeAt(at - 1) === BACKSLASH || text.includes('\\u'))
-    return null;
-  const colon = skipSpace(text, at + quoted.length);
-  if (text.charCodeAt(colon) !== COLON) return null;
-  const valueStart = skipSpace(text, colon + 1);
-  const valueEnd = skipValue(text, valueStart);
-  return depthAt(text, valueEnd) === 1 ? { valueStart, valueEnd } : null;
-}
-
-/** How deep the text is nested at `start`, outside of strings: as often as what follows closes more than it opens. */
-function depthAt(text: string, start: number): number {
-  let depth = 0;
-  for (let at = start; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code === QUOTE) at = endOfString(text, at);
-    else if (code === OPEN_BRACE || code === OPEN_BRACKET) depth -= 1;
-    else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth += 1;
-  }
-  return depth;
-}
-
 export function scanObject(text: string): Span[] {
   const offsets = scanOffsets(text, Number.POSITIVE_INFINITY);
   const spans: Span[] = [];

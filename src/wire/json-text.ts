@@ -6,7 +6,6 @@ import {
   membersAt,
   OPEN_BRACE,
   OPEN_BRACKET,
-  onlyMember,
   PER_MEMBER,
   QUOTE,
   type Span,
@@ -94,11 +93,6 @@ export function editMembers(
  * `text` must be the valid JSON of an object.
  */
 export function replaceMember(text: string, name: string, fn: (raw: string | null) => string): string {
-  const only = onlyMember(text, name);
-  if (only !== null) {
-    const { valueStart, valueEnd } = only;
-    return text.slice(0, valueStart) + fn(text.slice(valueStart, valueEnd)) + text.slice(valueEnd);
-  }
   const offsets = scanOffsets(text, Number.POSITIVE_INFINITY);
   let result = '';
   let copied = 0;

@@ -106,7 +106,7 @@ describe('withCost', () => {
     '{"prompt_tokens":9007199254740991}',
   ])('only adds the cost to figures that are counts, however they are written: %s', (usage) => {
     const cost = '"cost":0.000012345,"cost_nano_usd":12345';
-    const [, inner = '', end = ''] = /^([^]*\S)(\s*\})$/.exec(usage) ?? [];
+    const [, inner = '', end = ''] = /^(.*\S)(\s*\})$/.exec(usage) ?? [];
     expect(withCost(`{"usage":${usage}}`, charge)).toBe(`{"usage":${inner},${cost}${end}}`);
   });
 
