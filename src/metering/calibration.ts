@@ -38,25 +38,24 @@ const HOUR_MS = 3_600_000;
 export function createCalibration(options: { initial?: readonly LearnedModel[] } = {}): Calibration {
   const learned = new Map<string, LearnedModel>();
   const changed = new Set<string>();
-  let lastTouched: string | null = null;
+  /** The model learned from last, where its change is noted: the next figure is most often its own. */
+  let last: LearnedModel | null = null;
   let errors = new Map<string, EstimateErrorCount>();
   for (const entry of options.initial ?? []) {
     if (isPlausible(entry.factor)) learned.set(keyOf(entry), { ...entry });
   }
 
   /** The model's entry, put at the end: those at the front were not learned from for the longest time. */
-  function touch(subject: ModelOf): LearnedModel {
-    const key = keyOf(subject);
-    changed.add(key);
+  function touch({ providerId, providerModel }: ModelOf): LearnedModel {
+    if (last?.providerModel === providerModel && last.providerId === providerId) return last;
+    const key = keyOf({ providerId, providerModel });
     const known = learned.get(key);
-    if (known !== undefined && key === lastTouched) return known;
-    lastTouched = key;
-    const { providerId, providerModel } = subject;
-    const entry = known ?? { providerId, providerModel, factor: 1, weight: 0, averageOutput: null, outputs: 0 };
+    last = known ?? { providerId, providerModel, factor: 1, weight: 0, averageOutput: null, outputs: 0 };
+    changed.add(key);
     learned.delete(key);
-    learned.set(key, entry);
+    learned.set(key, last);
     if (learned.size > MAX_ENTRIES) forgetFirst(learned, changed);
-    return entry;
+    return last;
   }
 
   function addErrors(count: EstimateErrorCount): void {
@@ -103,6 +102,7 @@ export function createCalibration(options: { initial?: readonly LearnedModel[] }
       });
       const taken = { models, errors: [...errors.values()] };
       changed.clear();
+      last = null;
       errors = new Map();
       return taken;
     },

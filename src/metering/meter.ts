@@ -1,7 +1,7 @@
 import type { CountedInput, Meter, MeterSubject } from '../domain/metering.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { writesText } from '../domain/task.js';
-import { type Count, noCounts, totalInput, totalOutput, type Usage, type UsageCounts } from '../domain/usage.js';
+import { noCounts, totalInput, totalOutput, type Usage, type UsageCounts } from '../domain/usage.js';
 import { type Calibration, createCalibration } from './calibration.js';
 import { encodingFor } from './encodings.js';
 import { createTokenizer } from './tokenizer.js';
@@ -108,8 +108,9 @@ function framingOf(input: CountedInput): number {
 
 /** Some calls are metered by other units than tokens; those figures are then the input. */
 function saysInput(counts: UsageCounts): boolean {
-  const others: Count[] = [counts.images, counts.characters, counts.audioMs, counts.searchUnits];
-  return totalInput(counts) !== null || others.some((count) => count !== null);
+  if (totalInput(counts) !== null) return true;
+  const { images, characters, audioMs, searchUnits } = counts;
+  return images !== null || characters !== null || audioMs !== null || searchUnits !== null;
 }
 
 function sourceOf(isEstimated: boolean, interrupted: boolean): Usage['source'] {

@@ -82,6 +82,23 @@ describe('calibration', () => {
     });
   });
 
+  it('gives out again what it learns of a model that it has given out', () => {
+    const calibration = createCalibration();
+    calibration.learnOutput(MODEL, 100);
+    calibration.learnOutput(MODEL, 100);
+    expect(calibration.takeChanges().models).toMatchObject([{ outputs: 2 }]);
+    calibration.learnOutput(MODEL, 100);
+    expect(calibration.takeChanges().models).toMatchObject([{ outputs: 3 }]);
+  });
+
+  it('keeps apart what models have the name of, and what providers', () => {
+    const calibration = createCalibration();
+    const others = [MODEL, { ...MODEL, providerModel: 'other' }, { ...MODEL, providerId: 'other' }];
+    for (const [nth, model] of [...others.entries(), ...others.entries()]) calibration.learnOutput(model, nth + 1);
+    expect(others.map((model) => calibration.averageOutput(model))).toEqual([1, 2, 3]);
+    expect(calibration.entries().map(({ outputs }) => outputs)).toEqual([2, 2, 2]);
+  });
+
   it.each([
     [1_000, 1_000, 0],
     [1_001, 1_000, 1],
