@@ -42,11 +42,15 @@ export function membersAt(text: string, offsets: Offsets): Map<string, string> {
 
 /** True when the key of the member at `at` is this name, however it is written. */
 export function isKey(text: string, offsets: Offsets, at: number, name: string): boolean {
-  const start = (offsets[at] as number) + 1;
-  const length = (offsets[at + 1] as number) - start;
+  return isName(text, offsets[at] as number, offsets[at + 1] as number, name);
+}
+
+function isName(text: string, keyStart: number, keyEnd: number, name: string): boolean {
+  const start = keyStart + 1;
+  const length = keyEnd - start;
   if (length === name.length && text.startsWith(name, start)) return true;
   // One that is written with escapes is longer than what it stands for.
-  return length > name.length && keyAt(text, offsets, at) === name;
+  return length > name.length && unescaped(text, keyStart, keyEnd) === name;
 }
 
 export function keyAt(text: string, offsets: Offsets, at: number): string {
@@ -107,8 +111,10 @@ export function scanObject(text: string): Span[] {
   return spans;
 }
 
-/** Finds the top-level members in one pass. Of text that is no JSON it gives anything, but it ends. */
-export function scanOffsets(text: string, maxDepth: number): Offsets {
+/**
+ * Finds the top-level members in one pass, or those of one name. Of text that is no JSON it gives anything, but it ends.
+ */
+export function scanOffsets(text: string, maxDepth: number, name: string | null = null): Offsets {
   const offsets: number[] = [];
   const { length } = text;
   let depth = 0;
@@ -131,8 +137,10 @@ export function scanOffsets(text: string, maxDepth: number): Offsets {
       if (depth > maxDepth) throw new JsonTextError(`nested deeper than ${maxDepth} levels`, at);
     } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET || code === COMMA) {
       if (depth === 1 && valueStart !== -1) {
-        const start = skipSpace(text, valueStart);
-        offsets.push(keyStart, keyEnd, start, endOfValue(text, start, at));
+        if (name === null || isName(text, keyStart, keyEnd, name)) {
+          const start = skipSpace(text, valueStart);
+          offsets.push(keyStart, keyEnd, start, endOfValue(text, start, at));
+        }
         valueStart = -1;
       }
       if (code !== COMMA) depth -= 1;

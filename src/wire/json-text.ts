@@ -2,7 +2,6 @@ import {
   COMMA,
   eachItem,
   endOfString,
-  isKey,
   membersAt,
   OPEN_BRACE,
   OPEN_BRACKET,
@@ -93,21 +92,25 @@ export function editMembers(
  * `text` must be the valid JSON of an object.
  */
 export function replaceMember(text: string, name: string, fn: (raw: string | null) => string): string {
-  const offsets = scanOffsets(text, Number.POSITIVE_INFINITY);
+  const found = scanOffsets(text, Number.POSITIVE_INFINITY, name);
+  if (found.length === 0) return withMember(text, name, fn(null));
   let result = '';
   let copied = 0;
-  for (let at = 0; at < offsets.length; at += PER_MEMBER) {
-    if (!isKey(text, offsets, at, name)) continue;
-    const valueStart = offsets[at + 2] as number;
-    const valueEnd = offsets[at + 3] as number;
+  for (let at = 0; at < found.length; at += PER_MEMBER) {
+    const valueStart = found[at + 2] as number;
+    const valueEnd = found[at + 3] as number;
     result += text.slice(copied, valueStart) + fn(text.slice(valueStart, valueEnd));
     copied = valueEnd;
   }
-  if (copied > 0) return result + text.slice(copied);
-  const last = offsets.at(-1);
+  return result + text.slice(copied);
+}
+
+/** With one member more, at the end. */
+function withMember(text: string, name: string, raw: string): string {
+  const last = scanOffsets(text, Number.POSITIVE_INFINITY).at(-1);
   const tail = last === undefined ? text.indexOf('{') + 1 : last;
   const comma = last === undefined ? '' : ',';
-  return `${text.slice(0, tail)}${comma}${JSON.stringify(name)}:${fn(null)}${text.slice(tail)}`;
+  return `${text.slice(0, tail)}${comma}${JSON.stringify(name)}:${raw}${text.slice(tail)}`;
 }
 
 /** Where the text before a member ends, its comma not included; for the first, where its own key starts. */
