@@ -1,4 +1,4 @@
-/** Bytes that wait. They are copied where they come in pieces, each a few times at the most, however small the pieces. */
+/** Bytes that wait. They are copied, each a few times at the most, however small the pieces they come in. */
 export class Backlog {
   #buffer: Buffer | null = null;
   #bytes = 0;
@@ -7,19 +7,22 @@ export class Backlog {
     return this.#bytes;
   }
 
-  add(data: Buffer): void {
+  /** The bytes from `start` to `end`. */
+  add(data: Buffer, start: number, end: number): void {
     const before = this.#bytes;
-    this.#bytes += data.length;
-    if (this.#buffer === null) {
-      this.#buffer = data;
-      return;
-    }
-    if (this.#bytes > this.#buffer.length) {
-      const larger = Buffer.allocUnsafe(2 * this.#bytes);
-      this.#buffer.copy(larger, 0, 0, before);
+    this.#bytes += end - start;
+    if (this.#buffer === null || this.#bytes > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(this.#buffer === null ? this.#bytes : 2 * this.#bytes);
+      this.#buffer?.copy(larger, 0, 0, before);
       this.#buffer = larger;
     }
-    data.copy(this.#buffer, before);
+    data.copy(this.#buffer, before, start, end);
+  }
+
+  /** What was taken and is still to wait, before anything else is added. It is not copied: it may be a megabyte, again and again. */
+  giveBack(data: Buffer): void {
+    this.#buffer = data;
+    this.#bytes = data.length;
   }
 
   /** Everything; null for nothing. */

@@ -6,6 +6,7 @@ import type { HttpDate } from './answer-head.js';
 import { Backlog } from './backlog.js';
 import { parsePlainHead } from './head.js';
 import { IncomingBody } from './incoming-body.js';
+import type { SharedReads } from './shared-reads.js';
 import { ShortExchange, type Wire } from './short-exchange.js';
 
 /** So much is kept of what a client sends before its answer is given. One that sends more is ended. */
@@ -19,6 +20,7 @@ function untold(): void {}
 /** What the connections of a server share. */
 export interface ConnectionHost {
   readonly date: HttpDate;
+  readonly reads: SharedReads;
   readonly keepAliveMs: number;
   readonly requestMs: number;
   readonly takeMs: number;
@@ -58,7 +60,8 @@ export class ShortConnection implements Wire {
   constructor(socket: Socket, host: ConnectionHost) {
     this.socket = socket;
     this.#host = host;
-    socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain);
+    if (!host.reads.begin(socket, this.#take)) socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd).on('drain', this.#onDrain);
     socket.on('error', untold).on('close', this.#onClose);
   }
 
@@ -104,34 +107,39 @@ export class ShortConnection implements Wire {
     }
   }
 
-  /** Lets go of the socket, with nothing lost of what came. */
-  release(data: Buffer): void {
+  /** Lets go of the socket, with nothing lost of what came: the first `size` bytes. */
+  release(data: Buffer, size: number): void {
     const { socket } = this;
     socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
     leaveUntimed(socket.off('error', untold).off('close', this.#onClose));
     // Until there is another who reads.
     socket.pause();
-    socket.unshift(data);
+    this.#host.reads.end(socket);
+    socket.unshift(Buffer.from(data.subarray(0, size)));
   }
 
-  readonly #onData = (data: Buffer): void => {
+  readonly #onData = (data: Buffer): void => this.#take(data, data.length);
+
+  /** The first `size` bytes of a read. What is kept of them is copied. */
+  readonly #take = (data: Buffer, size: number): void => {
     if (this.#awaited === 'close') return;
-    if (this.#exchange === null && this.#body === null) this.#begin(data);
-    else if (this.#body === null) this.#hold(data);
-    else this.#takeBody(this.#body, data);
+    if (this.#exchange === null && this.#body === null) this.#begin(data, size);
+    else if (this.#body === null) this.#hold(data, size);
+    else this.#takeBody(this.#body, data, size);
   };
 
-  #begin(data: Buffer): void {
+  #begin(data: Buffer, size: number, isHeld = false): void {
     const paths = this.#host.hotPaths();
-    const head = parsePlainHead(data, paths.has);
+    const head = parsePlainHead(data, size, paths.has);
     if (head === null) {
-      this.release(data);
+      this.release(data, size);
       this.#host.handOver(this);
       return;
     }
     const body = new IncomingBody(head.bodyBytes);
-    const rest = body.take(data, head.headBytes);
-    if (rest !== null) this.#backlog.add(rest);
+    const end = body.take(data, head.headBytes, size);
+    if (end < size && isHeld) this.#backlog.giveBack(data.subarray(end));
+    else if (end < size) this.#backlog.add(data, end, size);
     this.#awaited = body.isWhole ? null : 'body';
     if (!body.isWhole) {
       this.#body = body;
@@ -142,9 +150,9 @@ export class ShortConnection implements Wire {
     paths.answer(this.#exchange);
   }
 
-  #takeBody(body: IncomingBody, data: Buffer): void {
-    const rest = body.take(data, 0);
-    if (rest !== null) this.#backlog.add(rest);
+  #takeBody(body: IncomingBody, data: Buffer, size: number): void {
+    const end = body.take(data, 0, size);
+    if (end < size) this.#backlog.add(data, end, size);
     if (!body.isWhole) {
       if (!body.isAsked) this.socket.pause();
       return;
@@ -155,8 +163,8 @@ export class ShortConnection implements Wire {
   }
 
   /** While a request is under way, nothing but reading tells that its client has left. Later the last write tells it too. */
-  #hold(data: Buffer): void {
-    this.#backlog.add(data);
+  #hold(data: Buffer, size: number): void {
+    this.#backlog.add(data, 0, size);
     const { bytes } = this.#backlog;
     if (this.#exchange?.isOpen !== false) {
       if (bytes > MOST_BEFORE_ANSWER_BYTES) this.socket.destroy();
@@ -169,7 +177,7 @@ export class ShortConnection implements Wire {
     const held = this.#backlog.take();
     if (held === null) return;
     this.socket.resume();
-    this.#begin(held);
+    this.#begin(held, held.length, true);
   }
 
   /** The client sends no more: as it cannot be told from one that left, its request ends. */

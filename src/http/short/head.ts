@@ -43,11 +43,11 @@ export interface PlainHead {
 }
 
 /**
- * Reads the head that the data begins with. Null for whatever is not whole, not plain or not one of the paths: there is
+ * Reads the head that the first `size` bytes begin with. Null for whatever is not whole, not plain or not one of the paths: there is
  * one way only to read what is left, so that a proxy in front cannot have read it in another.
  */
-export function parsePlainHead(data: Buffer, isPath: (path: string) => boolean): PlainHead | null {
-  const text = textOf(data);
+export function parsePlainHead(data: Buffer, size: number, isPath: (path: string) => boolean): PlainHead | null {
+  const text = textOf(data, size);
   const match = text === null ? null : PLAIN_HEAD.exec(text);
   if (text === null || match === null) return null;
   const path = match[1] as string;
@@ -57,11 +57,11 @@ export function parsePlainHead(data: Buffer, isPath: (path: string) => boolean):
 }
 
 /** Up to where the head ends at the most; null when it ends nowhere. Each byte is one character. */
-function textOf(data: Buffer): string | null {
-  const usual = data.toString('latin1', 0, Math.min(data.length, USUAL_BYTES));
+function textOf(data: Buffer, size: number): string | null {
+  const usual = data.toString('latin1', 0, Math.min(size, USUAL_BYTES));
   if (usual.includes('\r\n\r\n')) return usual;
-  if (data.length <= USUAL_BYTES || !usual.startsWith('POST ')) return null;
-  const most = data.toString('latin1', 0, Math.min(data.length, MOST_BYTES));
+  if (size <= USUAL_BYTES || !usual.startsWith('POST ')) return null;
+  const most = data.toString('latin1', 0, Math.min(size, MOST_BYTES));
   return most.includes('\r\n\r\n') ? most : null;
 }
 

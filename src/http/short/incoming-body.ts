@@ -6,8 +6,10 @@ const NOTHING = Buffer.alloc(0);
 export class IncomingBody {
   readonly bytes: number;
   #missing: number;
-  /** Null while nobody keeps what comes. */
-  #parts: Buffer[] | null = [];
+  /** What has come; null while nobody keeps it. */
+  #blocks: Buffer[] | null = [];
+  /** Of the last block. */
+  #filled = 0;
   #reader: { resolve: (body: Buffer) => void; reject: (error: Error) => void } | null = null;
   #isAsked = false;
 
@@ -25,16 +27,16 @@ export class IncomingBody {
     return this.#isAsked;
   }
 
-  /** Takes what is the body's from `start` on; gives what comes after it, null for nothing. */
-  take(data: Buffer, start: number): Buffer | null {
-    const end = Math.min(data.length, start + this.#missing);
-    this.#missing -= end - start;
-    if (end > start) this.#parts?.push(data.subarray(start, end));
+  /** Takes a copy of what is the body's of the bytes from `start` to `end`; gives where it ended. */
+  take(data: Buffer, start: number, end: number): number {
+    const bytes = Math.min(end - start, this.#missing);
+    this.#keep(data, start, start + bytes);
+    this.#missing -= bytes;
     if (this.isWhole && this.#reader !== null) {
       this.#reader.resolve(this.#joined());
       this.#reader = null;
     }
-    return end === data.length ? null : data.subarray(end);
+    return start + bytes;
   }
 
   /** All of it, once; a promise while something is missing. */
@@ -49,15 +51,32 @@ export class IncomingBody {
   /** Nothing more of it is wanted: a reader that still waits is told that it broke off. */
   drop(): void {
     this.#isAsked = true;
-    this.#parts = null;
+    this.#blocks = null;
     this.#reader?.reject(brokenOff());
     this.#reader = null;
   }
 
+  #keep(data: Buffer, start: number, end: number): void {
+    const blocks = this.#blocks;
+    for (let at = start; at < end && blocks !== null; ) {
+      let block = blocks[blocks.length - 1];
+      if (block === undefined || this.#filled === block.length) {
+        // A length is only what the client says: so much is set aside for it as has come says that more will.
+        const come = this.bytes - this.#missing + end - start;
+        block = Buffer.allocUnsafe(Math.min(this.#missing - (at - start), 4 * come));
+        blocks.push(block);
+        this.#filled = 0;
+      }
+      const copied = data.copy(block, this.#filled, at, end);
+      this.#filled += copied;
+      at += copied;
+    }
+  }
+
   #joined(): Buffer {
-    const parts = this.#parts ?? [];
-    this.#parts = null;
-    if (parts.length > 1) return Buffer.concat(parts, this.bytes);
-    return parts[0] ?? NOTHING;
+    const blocks = this.#blocks ?? [];
+    this.#blocks = null;
+    if (blocks.length > 1) return Buffer.concat(blocks, this.bytes);
+    return blocks[0] ?? NOTHING;
   }
 }

@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import type { HotPaths } from '../hot-paths.js';
 import { HttpDate } from './answer-head.js';
 import { type ConnectionHost, ShortConnection } from './connection.js';
+import { SharedReads } from './shared-reads.js';
 
 export interface ShortServerOptions {
   hotPaths: () => HotPaths;
@@ -22,6 +23,7 @@ export interface ShortServerOptions {
  */
 export class ShortServer extends Server implements ConnectionHost {
   readonly date = new HttpDate();
+  readonly reads = new SharedReads();
   readonly keepAliveMs: number;
   readonly requestMs: number;
   readonly takeMs: number;
