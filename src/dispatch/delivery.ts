@@ -95,7 +95,7 @@ class Pump {
           ? { outcome: 'cancelled', status: 200, errorCode: 'client_gone' }
           : { outcome: 'ok', status: 200, errorCode: null },
       );
-      if (this.#stream.reader !== null) await sink.write(this.#end(usage, this.#stream.reader));
+      if (this.#stream.reader !== null) await sink.write(this.#end(usage, this.#stream.reader), true);
     } catch (cause) {
       const ended = this.#stream.abort();
       await this.#cutShort(cause, sink);
@@ -140,7 +140,7 @@ class Pump {
   /** An error has its event; a file has no place for one, and is broken off. */
   async #tell(error: WaybillError, sink: StreamSink): Promise<void> {
     if (this.#stream.reader === null) sink.cut?.();
-    else await sink.write(errorEvent(error));
+    else await sink.write(errorEvent(error), true);
   }
 
   #settle(

@@ -39,8 +39,11 @@ export interface AnswerOrigin {
 
 /** Where a stream goes: events as text or as the UTF-8 of whole ones, or the bytes of a file. */
 export interface StreamSink {
-  /** Resolves when the client has taken enough for more to be sent; at once where it reads fast. */
-  write(part: string | Buffer): Promise<void> | void;
+  /**
+   * Resolves when the client has taken enough for more to be sent; at once where it reads fast. `isLast`: nothing follows,
+   * so that the answer can end with it.
+   */
+  write(part: string | Buffer, isLast?: boolean): Promise<void> | void;
   /** Breaks off an answer that has no other way to say that it is not whole. */
   cut?(): void;
 }

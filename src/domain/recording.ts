@@ -21,7 +21,7 @@ export class Recording {
   /** `completed` is told the whole text before the client gets the end mark; no text where it is too large. */
   passTo(sink: StreamSink, completed: (body: string) => void): Promise<void> {
     return this.#answer.pump({
-      write: (part) => {
+      write: (part, isLast) => {
         const text = typeof part === 'string' ? part : part.toString('utf8');
         this.#add(text);
         // A client that left has missed a part, and so has the recording.
@@ -29,7 +29,7 @@ export class Recording {
           this.#isComplete = true;
           completed(this.#parts.join(''));
         }
-        return sink.write(part);
+        return sink.write(part, isLast);
       },
     });
   }

@@ -62,7 +62,8 @@ export interface Exchange extends RequestHead {
   begin(status: number, headers: FlatHeaders): void;
   /** False when the client does not take it as fast as it comes: `drained` says when it did. */
   write(part: string | Buffer): boolean;
-  end(): void;
+  /** With a last part, where there is one. */
+  end(part?: string | Buffer): void;
   /** Resolves once the client has taken what was written, or has left. */
   drained(): Promise<void>;
   /** Breaks off. */

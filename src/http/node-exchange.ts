@@ -71,8 +71,8 @@ export class NodeExchange implements Exchange {
     return this.res.write(part);
   }
 
-  end(): void {
-    this.res.end();
+  end(part?: string | Buffer): void {
+    this.res.end(part);
   }
 
   async drained(): Promise<void> {

@@ -100,14 +100,17 @@ export class StreamReply implements StreamSink {
       error instanceof WaybillError
         ? error
         : new WaybillError('internal_error', { message: 'Something went wrong inside the router.' });
-    this.write(`data: ${JSON.stringify(told.toBody())}\n\n`);
-    this.#end();
+    this.write(`data: ${JSON.stringify(told.toBody())}\n\n`, true);
     return true;
   }
 
-  write(part: string | Buffer): Promise<void> | void {
+  write(part: string | Buffer, isLast = false): Promise<void> | void {
     if (!this.#exchange.isOpen) return;
     this.#start();
+    if (isLast) {
+      this.#exchange.end(part);
+      return;
+    }
     this.#wroteAt = performance.now();
     if (!this.#exchange.write(part)) return this.#exchange.drained();
   }

@@ -124,6 +124,53 @@ describe('an answer is the same, byte by byte,', () => {
     expect(answer).toContain('elsewhere: GET /last');
   });
 
+  it.each([
+    ['none', undefined],
+    ['without a byte', ''],
+    ['of text', 'data: [DONE]\n\n'],
+    ['of text that is not ASCII', 'dâta: ☃\n\n'],
+    ['of bytes', Buffer.from('dâta')],
+    ['of many bytes', Buffer.alloc(20_000, 'x')],
+  ])('that ends with a last part, %s, after others and as the only one', async (_what, part) => {
+    const handle = async (exchange: Exchange) => {
+      const body = (await exchange.readBody(BODY_LIMIT)).toString();
+      exchange.begin(200, ['content-type', 'text/plain']);
+      if (body === 'after others') exchange.write('before');
+      exchange.end(part);
+    };
+    const [short, node] = await both({ handle });
+    for (const body of ['after others', 'only one']) {
+      const answer = await answersTo(short, [plain(body), LAST]);
+      expect(answer).toBe(await answersTo(node, [plain(body), LAST]));
+      expect(answer).toContain('\r\n0\r\n\r\nHTTP/1.1 200 OK');
+    }
+  });
+
+  it('and its last part is written with its end', async () => {
+    const way = await open({
+      handle: async (exchange) => {
+        exchange.begin(200, []);
+        exchange.write('first');
+        await new Promise(setImmediate);
+        exchange.end('last');
+      },
+    });
+    const written: string[] = [];
+    way.server.on('connection', (socket) => {
+      const [write, writeAll] = [socket._write.bind(socket), socket._writev?.bind(socket)];
+      socket._write = (chunk, ...rest) => {
+        written.push(String(chunk));
+        write(chunk, ...rest);
+      };
+      socket._writev = (chunks, done) => {
+        written.push(chunks.map(({ chunk }) => String(chunk)).join(''));
+        writeAll?.(chunks, done);
+      };
+    });
+    await answersTo(way, [plain(), LAST]);
+    expect(written[1]).toBe('4\r\nlast\r\n0\r\n\r\n');
+  });
+
   it('but for a value of Latin-1, which stays what it is', async () => {
     const handle = async (exchange: Exchange) => exchange.answer(200, ['x-value', 'é', 'content-length', '3'], '☃');
     const way = await open({ handle });

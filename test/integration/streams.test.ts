@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Daemon } from '../support/daemon.js';
+import { CLIENT_KEY, type Daemon } from '../support/daemon.js';
 import {
   abortable,
   chatBody,
@@ -10,6 +10,7 @@ import {
   startRouter,
   stream,
 } from '../support/failing-providers.js';
+import { openLine } from '../support/raw-http.js';
 import { type ScriptedUpstream, startUpstream, type UpstreamStep } from '../support/scripted-upstream.js';
 
 let daemon: Daemon;
@@ -199,4 +200,23 @@ it('a slow client slows the provider instead of filling memory', async () => {
   let bytes = 0;
   for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) bytes += part.value.length;
   expect(bytes).toBeGreaterThan(600 * 64 * 1024 * 0.9);
+});
+
+it.each([
+  ['that ends well', '', stream()],
+  ['that is broken off', '', { sse: [chunk({ content: 'Hi' }), JSON.stringify({ error: { message: 'broken' } })] }],
+  ['that is kept for its key', 'Idempotency-Key: {}\r\n', stream()],
+])('a stream %s comes to its end with its last event, in one write', async (_how, line, step) => {
+  upstream.setScript([step]);
+  const body = JSON.stringify(chatBody({ stream: true }));
+  for (let round = 0; round < 20; round += 1) {
+    const { socket, until } = await openLine(daemon.url);
+    const pieces: string[] = [];
+    socket.on('data', (piece) => pieces.push(piece.toString()));
+    const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer ${CLIENT_KEY}\r\n`;
+    socket.write(`${head}${line.replace('{}', String(round))}Content-Length: ${body.length}\r\n\r\n${body}`);
+    await until('\r\n0\r\n\r\n');
+    expect(pieces.at(-1)).toMatch(/\r\ndata: .*\n\n\r\n0\r\n\r\n$/);
+    socket.destroy();
+  }
 });

@@ -115,10 +115,14 @@ export class ShortExchange implements Exchange {
     return isTaken;
   }
 
-  end(): void {
-    if (!this.#startsLast()) return;
-    this.#wire.socket.write(`${this.#head}0\r\n\r\n`, 'latin1', this.#wire.onWritten);
+  /** A last part and the end go out in one write. */
+  end(part: string | Buffer = ''): void {
+    const { socket, onWritten } = this.#wire;
+    socket.cork();
+    this.write(part);
+    if (this.#startsLast()) socket.write(`${this.#head}0\r\n\r\n`, 'latin1', onWritten);
     this.#head = '';
+    socket.uncork();
   }
 
   async drained(): Promise<void> {
