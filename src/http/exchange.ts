@@ -56,7 +56,7 @@ export interface Exchange extends RequestHead {
   readonly isOpen: boolean;
   /** One field before those that the answer begins with; null takes it back. */
   preset(name: string, value: string | null): void;
-  /** A whole answer. `headers` has the body's length. */
+  /** A whole answer. The body's length is added to its headers. */
   answer(status: number, headers: FlatHeaders, body: AnswerBody): void;
   /** The head of an answer whose length is not known. It goes out with the first part. */
   begin(status: number, headers: FlatHeaders): void;

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AnswerBody } from '../domain/body.js';
+import { type AnswerBody, bodyLength } from '../domain/body.js';
 import { readBody } from './body.js';
 import type { HttpContext } from './context.js';
 import type { Exchange, FlatHeaders, ReadHeader, ReadHeaders, RequestState } from './exchange.js';
@@ -53,6 +53,7 @@ export class NodeExchange implements Exchange {
   }
 
   answer(status: number, headers: FlatHeaders, body: AnswerBody): void {
+    headers.push('content-length', String(bodyLength(body)));
     this.res.writeHead(status, headers);
     if (typeof body === 'string' || Buffer.isBuffer(body)) {
       this.res.end(body);

@@ -1,5 +1,4 @@
 import { performance } from 'node:perf_hooks';
-import { bodyLength } from '../domain/body.js';
 import type { AnswerOrigin, RoutedAnswer, StreamSink } from '../domain/dispatch.js';
 import { WaybillError } from '../domain/errors.js';
 import type { LimitSnapshot } from '../domain/limit.js';
@@ -61,7 +60,6 @@ export function replyWithBody(exchange: Exchange, answer: Extract<RoutedAnswer, 
   addAnswerHeaders(headers, answer.origin);
   headers.push('x-waybill-cost-nano-usd', answer.costNanoUsd === null ? 'unknown' : String(answer.costNanoUsd));
   headers.push('content-type', answer.contentType ?? 'application/json; charset=utf-8');
-  headers.push('content-length', String(bodyLength(answer.body)));
   exchange.answer(200, headers, answer.body);
 }
 

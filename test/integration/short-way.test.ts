@@ -85,7 +85,7 @@ describe('an answer is the same, byte by byte,', () => {
     const handle = async (exchange: Exchange) => {
       const value = (await exchange.readBody(BODY_LIMIT)).toString();
       exchange.preset('x-before', 'yes');
-      exchange.answer(200, ['x-value', value, 'content-length', '2'], 'ok');
+      exchange.answer(200, ['x-value', value], 'ok');
     };
     const [short, node] = await both({ handle });
     for (const value of ['good', 'a\r\nb: c']) {
@@ -101,10 +101,10 @@ describe('an answer is the same, byte by byte,', () => {
   it('of a name that no header can have', async () => {
     const handle = async (exchange: Exchange) => {
       const name = (await exchange.readBody(BODY_LIMIT)).toString();
-      exchange.answer(200, [name, 'a', 'content-length', '2'], 'ok');
+      exchange.answer(200, [name, 'a'], 'ok');
     };
     const [short, node] = await both({ handle });
-    for (const name of ['a b', 'a:b', 'a\r\nb', '']) {
+    for (const name of ['a b', 'a b', 'a:b', 'a\r\nb', '']) {
       const answer = await answersTo(short, [plain(name), LAST]);
       const same = (await answersTo(node, [plain(name), LAST])).replace('500 OK', '500 Internal Server Error');
       expect(answer).toBe(same);
@@ -115,7 +115,7 @@ describe('an answer is the same, byte by byte,', () => {
   it('with a value that is the name of a header', async () => {
     const handle = async (exchange: Exchange) => {
       await exchange.readBody(BODY_LIMIT);
-      exchange.answer(200, ['x-provider', 'connection', 'x-other', 'close', 'content-length', '2'], 'ok');
+      exchange.answer(200, ['x-provider', 'connection', 'x-other', 'close'], 'ok');
     };
     const [short, node] = await both({ handle });
     const answer = await answersTo(short, [plain(), LAST]);
@@ -172,7 +172,7 @@ describe('an answer is the same, byte by byte,', () => {
   });
 
   it('but for a value of Latin-1, which stays what it is', async () => {
-    const handle = async (exchange: Exchange) => exchange.answer(200, ['x-value', 'é', 'content-length', '3'], '☃');
+    const handle = async (exchange: Exchange) => exchange.answer(200, ['x-value', 'é'], '☃');
     const way = await open({ handle });
     const socket = (await openLine(way.url)).socket;
     const parts: Buffer[] = [];
@@ -537,7 +537,7 @@ describe('a client that leaves', () => {
     const SIZE = 30_000_000;
     const handle = async (exchange: Exchange) => {
       await exchange.readBody(BODY_LIMIT);
-      exchange.answer(200, ['content-length', String(SIZE)], Buffer.alloc(SIZE));
+      exchange.answer(200, [], Buffer.alloc(SIZE));
     };
     const way = await open({ handle });
     const line = await openLine(way.url);
@@ -661,7 +661,7 @@ describe.each([
   const times = { requestMs: 60_000, keepAliveMs: 60_000, takeMs: TAKE_MS, lookMs: 20 };
   const large = async (exchange: Exchange) => {
     await exchange.readBody(BODY_LIMIT);
-    exchange.answer(200, ['content-length', String(SIZE)], Buffer.alloc(SIZE));
+    exchange.answer(200, [], Buffer.alloc(SIZE));
   };
 
   it.each([
@@ -719,7 +719,7 @@ describe.each([
 async function answerAfter(exchange: Exchange, ms: number): Promise<void> {
   const text = `after ${await exchange.readBody(BODY_LIMIT)}`;
   await new Promise((resolve) => setTimeout(resolve, ms));
-  exchange.answer(200, ['content-length', String(text.length)], text);
+  exchange.answer(200, [], text);
 }
 
 describe('a server that closes', () => {

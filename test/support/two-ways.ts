@@ -108,7 +108,7 @@ async function echo(exchange: Exchange): Promise<void> {
   const fields = ['content-type', 'text/plain'];
   if (!body.includes('stream')) {
     const sent = body.includes('bytes') ? Buffer.from(text) : text;
-    exchange.answer(200, [...fields, 'content-length', String(Buffer.byteLength(text))], sent);
+    exchange.answer(200, fields, sent);
     return;
   }
   exchange.begin(200, fields);

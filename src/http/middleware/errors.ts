@@ -54,7 +54,7 @@ export function replyWithError(exchange: Exchange, cause: unknown, logger: Logge
   if (origin !== undefined) addAnswerHeaders(headers, origin);
   for (const [name, value] of Object.entries(errorHeaders(error))) headers.push(name, value);
   const body = JSON.stringify(error.toBody());
-  headers.push('content-type', 'application/json; charset=utf-8', 'content-length', String(Buffer.byteLength(body)));
+  headers.push('content-type', 'application/json; charset=utf-8');
   exchange.answer(error.status, headers, body);
 }
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { HotPaths } from '../hot-paths.js';
 import { leaveUntimed, lookAtTaking } from '../taking.js';
-import type { HttpDate } from './answer-head.js';
+import type { AnswerHeads } from './answer-head.js';
 import { Backlog } from './backlog.js';
 import { parsePlainHead } from './head.js';
 import { IncomingBody } from './incoming-body.js';
@@ -19,7 +19,7 @@ function untold(): void {}
 
 /** What the connections of a server share. */
 export interface ConnectionHost {
-  readonly date: HttpDate;
+  readonly heads: AnswerHeads;
   readonly reads: SharedReads;
   readonly keepAliveMs: number;
   readonly requestMs: number;
@@ -65,12 +65,8 @@ export class ShortConnection implements Wire {
     socket.on('error', untold).on('close', this.#onClose);
   }
 
-  get date(): HttpDate {
-    return this.#host.date;
-  }
-
-  get keepAliveMs(): number {
-    return this.#host.keepAliveMs;
+  get heads(): AnswerHeads {
+    return this.#host.heads;
   }
 
   /** True between requests. */

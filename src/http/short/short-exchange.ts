@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
-import type { AnswerBody } from '../../domain/body.js';
+import { type AnswerBody, bodyLength } from '../../domain/body.js';
 import { tooLarge } from '../body.js';
 import type { Exchange, FlatHeaders, ReadHeaders, RequestState } from '../exchange.js';
-import { answerHead, type HttpDate, placeOf } from './answer-head.js';
+import { type AnswerHeads, placeOf } from './answer-head.js';
 import type { PlainHead } from './head.js';
 import type { IncomingBody } from './incoming-body.js';
 
@@ -14,8 +14,7 @@ const NO_FIELDS: FlatHeaders = [];
 /** What an exchange asks of the connection it is on. */
 export interface Wire {
   readonly socket: Socket;
-  readonly date: HttpDate;
-  readonly keepAliveMs: number;
+  readonly heads: AnswerHeads;
   /** The body is wanted, or never will be. */
   bodyAsked(): void;
   /** For the last write of an answer: called once the system has taken it, or with why it did not. */
@@ -75,10 +74,12 @@ export class ShortExchange implements Exchange {
   }
 
   answer(status: number, headers: FlatHeaders, body: AnswerBody): void {
+    const bytes = bodyLength(body);
+    headers.push('content-length', String(bytes));
     const head = this.#makeHead(status, headers, false);
     if (!this.#startsLast()) return;
     const { socket, onWritten } = this.#wire;
-    const encoding = typeof body === 'string' && Buffer.byteLength(body) === body.length ? 'latin1' : 'utf8';
+    const encoding = bytes === body.length ? 'latin1' : 'utf8';
     const text = wholeText(body, encoding);
     if (text !== null) {
       socket.write(head + text, 'latin1', onWritten);
@@ -168,15 +169,7 @@ export class ShortExchange implements Exchange {
       this.closes = true;
       headers.splice(at, 2);
     }
-    const text = answerHead({
-      status,
-      headers,
-      preset: this.#preset,
-      isChunked,
-      closes: this.closes,
-      date: this.#wire.date,
-      keepAliveMs: this.#wire.keepAliveMs,
-    });
+    const text = this.#wire.heads.text({ status, headers, preset: this.#preset, isChunked, closes: this.closes });
     this.#isBegun = true;
     this.headers = NO_HEADERS;
     return text;

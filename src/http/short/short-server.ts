@@ -2,7 +2,7 @@ import { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { HotPaths } from '../hot-paths.js';
-import { HttpDate } from './answer-head.js';
+import { AnswerHeads } from './answer-head.js';
 import { type ConnectionHost, ShortConnection } from './connection.js';
 import { SharedReads } from './shared-reads.js';
 
@@ -22,7 +22,7 @@ export interface ShortServerOptions {
  * requests are plain ones for the busiest paths, and is Node's from the first on that is not.
  */
 export class ShortServer extends Server implements ConnectionHost {
-  readonly date = new HttpDate();
+  readonly heads: AnswerHeads;
   readonly reads = new SharedReads();
   readonly keepAliveMs: number;
   readonly requestMs: number;
@@ -42,6 +42,7 @@ export class ShortServer extends Server implements ConnectionHost {
       requestTimeout: options.requestMs,
       connectionsCheckingInterval: options.lookMs,
     });
+    this.heads = new AnswerHeads(options.keepAliveMs);
     this.keepAliveMs = options.keepAliveMs;
     this.requestMs = options.requestMs;
     this.takeMs = options.takeMs;
