@@ -31,11 +31,14 @@ export interface Delivery {
  */
 export async function deliverWhole(
   delivery: Delivery,
-  { answer, headers, status, firstByteAt }: Extract<Reading, { kind: 'answer' }>,
+  { answer, response, headers, firstByteAt }: Extract<Reading, { kind: 'answer' }>,
 ): Promise<RoutedAnswer> {
   const { call, record } = delivery;
   const outputTexts = () => answer.outputTexts();
-  const usage = call.settle({ kind: 'answered', status, report: answer.usage, outputTexts }, firstByteAt);
+  const usage = call.settle(
+    { kind: 'answered', status: response.status, report: answer.usage, outputTexts },
+    firstByteAt,
+  );
   const { costNanoUsd } = record;
   delivery.land();
   await record.end({ outcome: 'ok', status: 200, errorCode: null });
@@ -44,7 +47,9 @@ export async function deliverWhole(
     return { kind: 'body', origin: delivery.origin(), headers, body: wholeBody(answer), contentType, costNanoUsd };
   }
   const body = withCost(answer.body, { task: call.plan.request.ask.task, usage, costNanoUsd });
-  return { kind: 'body', origin: delivery.origin(), headers, body, costNanoUsd };
+  const whole: RoutedAnswer = { kind: 'body', origin: delivery.origin(), headers, body, costNanoUsd };
+  if (answer.recyclable === true) whole.written = () => response.recycle();
+  return whole;
 }
 
 function wholeBody({ body }: TaskAnswer): AnswerBody {

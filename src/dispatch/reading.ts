@@ -16,7 +16,13 @@ const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
 const PASSED_HEADERS = new Set(['retry-after', 'retry-after-ms', 'x-should-retry']);
 
 export type Reading =
-  | { kind: 'answer'; answer: TaskAnswer; headers: HeaderFields; status: number; firstByteAt: number }
+  | {
+      kind: 'answer';
+      answer: TaskAnswer;
+      response: UpstreamResponse;
+      headers: HeaderFields;
+      firstByteAt: number;
+    }
   /** `contentType`: of a file; absent for events. */
   | { kind: 'stream'; stream: AnswerStream; contentType?: string; headers: HeaderFields; firstByteAt: number }
   | {
@@ -141,7 +147,7 @@ function readWhole(read: ReadableAnswer, parts: readonly Buffer[]): Step | Promi
   }
   const { answer } = outcome;
   const headers = passedHeaders(response, secrets);
-  if (!request.ask.stream) return { kind: 'answer', answer, headers, status: response.status, firstByteAt };
+  if (!request.ask.stream) return { kind: 'answer', answer, response, headers, firstByteAt };
   const reader =
     answer.events === undefined
       ? undefined

@@ -57,6 +57,11 @@ export type RoutedAnswer =
       /** JSON where it is absent. */
       contentType?: string;
       costNanoUsd: NanoUsd | null;
+      /**
+       * To be called by whoever writes `body` out, once the system has taken all of it: what it refers to is used again.
+       * Whoever keeps `body` beyond this call keeps a copy. Never called for a body that is not written out.
+       */
+      written?: () => void;
     }
   | {
       kind: 'stream';

@@ -14,6 +14,9 @@ export class ShutdownError extends Error {
   }
 }
 
+/** Of a life that nobody waits for the end of. Nothing is added to it. */
+const NONE: Array<() => void> = [];
+
 /**
  * What one request hangs on: everything of it that is under way ends when this does. An AbortSignal is made only for
  * whoever waits for something; most requests never do.
@@ -24,8 +27,7 @@ export class Lifeline {
   #reason: unknown = null;
   #clientGone = false;
   #outlivesClient = false;
-  /** Of most requests there is one. */
-  #callbacks: Array<() => void> | null = null;
+  #callbacks: Array<() => void> = NONE;
   #controller: AbortController | null = null;
 
   get isEnded(): boolean {
@@ -72,22 +74,23 @@ export class Lifeline {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#reason = reason;
-    const callbacks = this.#callbacks ?? [];
-    this.#callbacks = null;
+    const callbacks = this.#callbacks;
+    this.#callbacks = NONE;
     for (const callback of callbacks) callback();
     this.#controller?.abort(reason);
   }
 
   /** Calls back at the end; not at all when it has ended already. */
   onEnd(callback: () => void): void {
-    if (this.#callbacks === null) this.#callbacks = [callback];
+    // A list that is made whole has no room to spare: nearly every life has one who waits for its end.
+    if (this.#callbacks.length === 0) this.#callbacks = [callback];
     else this.#callbacks.push(callback);
   }
 
   offEnd(callback: () => void): void {
-    const callbacks = this.#callbacks;
-    if (callbacks === null) return;
-    if (callbacks.at(-1) === callback) callbacks.pop();
-    else this.#callbacks = callbacks.filter((each) => each !== callback);
+    const at = this.#callbacks.indexOf(callback);
+    if (at === -1) return;
+    if (this.#callbacks.length === 1) this.#callbacks = NONE;
+    else this.#callbacks.splice(at, 1);
   }
 }

@@ -60,6 +60,8 @@ export interface TaskAnswer {
   usage: UsageReport | null;
   /** The text the model wrote, for counting where the provider reported nothing. Called only then. */
   outputTexts(): string[];
+  /** Nothing but `body` refers to the provider's bytes: once it is written, they are used for other answers. */
+  recyclable?: true;
   /** The same as the events of a stream, where one was asked for and the provider answered whole. */
   events?: readonly SseEvent[];
 }

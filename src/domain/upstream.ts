@@ -41,8 +41,10 @@ export interface UpstreamResponse {
    * @throws as `next`, and what `take` throws
    */
   pipe(take: TakePart): Promise<void>;
-  /** Everything that is left, decompressed, in the parts it came in; at once where it has come and was not compressed. */
+  /** Everything that is left, decompressed, in the parts it came in; at once where it has come. */
   readAll(maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]>;
+  /** Nobody looks at what was read any more, and nobody will: other answers may be written over it. */
+  recycle(): void;
   /** Ends the call; what was not read is lost. */
   abort(): void;
 }

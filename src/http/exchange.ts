@@ -68,6 +68,8 @@ export interface Exchange extends RequestHead {
   drained(): Promise<void>;
   /** Breaks off. */
   destroy(): void;
+  /** Before a whole answer, for one who asks: called once the system has taken all of it. Not at all if it never does. */
+  onWritten(callback: () => void): void;
   /** For one who asks: called once the answer is written out or the connection has closed, whichever is first. */
   onClose(callback: () => void): void;
 }

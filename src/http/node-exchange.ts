@@ -94,6 +94,10 @@ export class NodeExchange implements Exchange {
     this.res.destroy();
   }
 
+  onWritten(callback: () => void): void {
+    this.res.once('finish', callback);
+  }
+
   onClose(callback: () => void): void {
     this.res.once('close', callback);
   }

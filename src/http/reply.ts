@@ -60,6 +60,7 @@ export function replyWithBody(exchange: Exchange, answer: Extract<RoutedAnswer, 
   addAnswerHeaders(headers, answer.origin);
   headers.push('x-waybill-cost-nano-usd', answer.costNanoUsd === null ? 'unknown' : String(answer.costNanoUsd));
   headers.push('content-type', answer.contentType ?? 'application/json; charset=utf-8');
+  if (answer.written !== undefined) exchange.onWritten(answer.written);
   exchange.answer(200, headers, answer.body);
 }
 

@@ -18,10 +18,27 @@ export interface AnswerHead {
   keepMs: number | null;
 }
 
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** A field's name as a server writes it, with its colon, and as it is told. */
+export interface FieldName {
+  text: string;
+  name: string;
+}
+
+/** What the head before is good for: most servers say the same again. Shared by the connections to one server. */
+export class HeadBefore {
+  readonly names: FieldName[] = [];
+  /** At first, those of a usual one. */
+  bytes = 1024;
+}
+
+/** A name and a value, each of what it can hold. */
+const FIELD_TEXT = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+:[\\t\\x20-\\x7e\\x80-\\xff]*";
+const FIELD = new RegExp(`^${FIELD_TEXT}$`);
+/** A status line and fields. What does not match is looked at line by line for what is wrong with it. */
+const HEAD = new RegExp(`^HTTP/1\\.[01] [1-9]\\d\\d(?: [^\\r\\n]*)?(?:\\r\\n${FIELD_TEXT})*$`);
 const TAB = 9;
 const SPACE = 32;
+const CR = 13;
 const DIGITS = /^\d+$/;
 const START = 'HTTP/1.';
 const LENGTH = 'content-length';
@@ -29,19 +46,26 @@ const CODING = 'transfer-encoding';
 
 /**
  * An answer's head without the empty line at its end, as latin1. As strict as llhttp, and stricter about versions: no
- * line ends with a bare line feed, none goes on in the next, and a length is said once, in one way.
+ * line ends with a bare line feed, none goes on in the next, and a length is said once, in one way. `names`: those of the
+ * head before; they are brought up to date.
  * @throws ProtocolError
  */
-export function parseHead(text: string): AnswerHead {
-  const status = parseStatus(text);
+export function parseHead(text: string, names: FieldName[]): AnswerHead {
+  if (!HEAD.test(text)) throw whatIsWrong(text);
+  const status = Number(text.slice(9, 12));
   const headers: HeaderFields = {};
   let lengths = 0;
-  for (let at = text.indexOf('\r\n') + 2; at !== 1; ) {
-    const end = text.indexOf('\r\n', at);
-    const isLength = addField(headers, end === -1 ? text.slice(at) : text.slice(at, end));
-    if (isLength) lengths += 1;
-    at = end + 2;
-    if (end === -1) break;
+  let field = 0;
+  for (let at = text.indexOf('\r\n') + 2; at !== 1; field += 1) {
+    const next = text.indexOf('\r\n', at);
+    let known = names[field];
+    if (known === undefined || !text.startsWith(known.text, at)) {
+      known = nameAt(text, at);
+      names[field] = known;
+    }
+    add(headers, known.name, text.slice(at + known.text.length, next === -1 ? text.length : next));
+    if (known.name === LENGTH) lengths += 1;
+    at = next + 2;
   }
   if (lengths > 1) throw malformedAnswer('HPE_UNEXPECTED_CONTENT_LENGTH', 'Content-Length already present');
   const length = bodyLengthOf(status, headers);
@@ -62,11 +86,18 @@ export function checkBeginning(text: string): void {
  * @throws ProtocolError
  */
 export function addField(headers: HeaderFields, line: string): boolean {
-  const colon = line.indexOf(':');
-  const name = line.slice(0, Math.max(0, colon)).toLowerCase();
-  if (!TOKEN.test(name)) throw malformedAnswer('HPE_INVALID_HEADER_TOKEN', 'Invalid header token');
-  const raw = line.slice(colon + 1);
-  if (!VALUE.test(raw)) throw malformedAnswer('HPE_INVALID_HEADER_TOKEN', 'Invalid header value char');
+  if (!FIELD.test(line)) throw invalidField(line);
+  const { text, name } = nameAt(line, 0);
+  add(headers, name, line.slice(text.length));
+  return name === LENGTH;
+}
+
+function nameAt(text: string, start: number): FieldName {
+  const colon = text.indexOf(':', start);
+  return { text: text.slice(start, colon + 1), name: text.slice(start, colon).toLowerCase() };
+}
+
+function add(headers: HeaderFields, name: string, raw: string): void {
   // Where a body ends is said without tabs: others read them differently.
   if ((name === LENGTH || name === CODING) && raw.includes('\t')) {
     throw malformedAnswer('HPE_INVALID_HEADER_TOKEN', `Invalid character in ${name}`);
@@ -75,28 +106,28 @@ export function addField(headers: HeaderFields, line: string): boolean {
   const before = headers[name];
   // Names that every object knows (`constructor`) are no strings there.
   headers[name] = typeof before === 'string' ? `${before}, ${value}` : value;
-  return name === LENGTH;
 }
 
-function parseStatus(text: string): number {
-  if (!text.startsWith(START)) throw notHttp();
+function whatIsWrong(text: string): Error {
+  if (!text.startsWith(START)) return notHttp();
   const minor = text.charCodeAt(7) - 48;
-  if (minor !== 1 && minor !== 0) throw malformedAnswer('HPE_INVALID_VERSION', 'Invalid HTTP version');
-  if (text[8] !== ' ') throw malformedAnswer('HPE_INVALID_VERSION', 'Expected space after version');
-  const code = text.slice(9, 12);
-  if (code.length !== 3 || !DIGITS.test(code) || code < '100') {
-    throw malformedAnswer('HPE_INVALID_STATUS', 'Invalid status code');
-  }
+  if (minor !== 1 && minor !== 0) return malformedAnswer('HPE_INVALID_VERSION', 'Invalid HTTP version');
+  if (text[8] !== ' ') return malformedAnswer('HPE_INVALID_VERSION', 'Expected space after version');
+  if (!/^[1-9]\d\d$/.test(text.slice(9, 12))) return malformedAnswer('HPE_INVALID_STATUS', 'Invalid status code');
   const next = text.charCodeAt(12);
   // A space and a reason, or the end of the line; NaN is the end of the head.
-  if (next !== 32 && next !== 13 && !Number.isNaN(next)) {
-    throw malformedAnswer('HPE_INVALID_STATUS', 'Invalid response status');
+  if (next !== SPACE && next !== CR && !Number.isNaN(next)) {
+    return malformedAnswer('HPE_INVALID_STATUS', 'Invalid response status');
   }
-  const end = text.indexOf('\r\n');
-  if (/[\r\n]/.test(text.slice(12, end === -1 ? text.length : end))) {
-    throw malformedAnswer('HPE_CR_EXPECTED', 'Missing expected CR after response line');
-  }
-  return Number(code);
+  const [first, ...lines] = text.split('\r\n') as [string, ...string[]];
+  if (/[\r\n]/.test(first)) return malformedAnswer('HPE_CR_EXPECTED', 'Missing expected CR after response line');
+  return invalidField(lines.find((line) => !FIELD.test(line)) ?? '');
+}
+
+function invalidField(line: string): Error {
+  const isName = /^[^:]+:/.test(line) && FIELD.test(`${line.slice(0, line.indexOf(':'))}:`);
+  const what = isName ? 'Invalid header value char' : 'Invalid header token';
+  return malformedAnswer('HPE_INVALID_HEADER_TOKEN', what);
 }
 
 /** RFC 9112, section 6.3. */

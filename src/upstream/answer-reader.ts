@@ -1,16 +1,25 @@
-import { type AnswerHead, CHUNKED, checkBeginning, MAX_HEAD_BYTES, parseHead, UNTIL_CLOSE } from './answer-head.js';
+import {
+  type AnswerHead,
+  CHUNKED,
+  checkBeginning,
+  type HeadBefore,
+  MAX_HEAD_BYTES,
+  parseHead,
+  UNTIL_CLOSE,
+} from './answer-head.js';
+import { BLOCK_BYTES, type BlockPool, LentBlocks } from './block-pool.js';
 import { ChunkedBody } from './chunked-body.js';
 import { headersOverflow, malformedAnswer, socketError } from './protocol-error.js';
 
 const CR = 13;
 const LF = 10;
-const HEAD_END = Buffer.from('\r\n\r\n');
+const HEAD_END = '\r\n\r\n';
+/** So much longer than the head before it a head may be that is found at the first look. */
+const SPARE_BYTES = 128;
 const SWITCHING_PROTOCOLS = 101;
 
 /** From so much of a body on, it is read to where it stays; before, it is copied out of the buffer all reads share. */
 const DIRECT_FROM_BYTES = 32 * 1024;
-/** A length is only what the server says: so much is set aside for it at once. */
-const BLOCK_BYTES = 256 * 1024;
 
 /**
  * Takes the bytes of one answer after the other apart (RFC 9112). `take` fills the fields with what a read brought, so
@@ -26,6 +35,10 @@ export class AnswerReader {
   error: Error | null = null;
   /** Bytes of the last read that lay behind the answer's end. */
   excess = 0;
+  /** What the answer was read to, from its first block on. */
+  lent: LentBlocks | null = null;
+  readonly #blocks: BlockPool;
+  readonly #before: HeadBefore;
   #beginning: Buffer | null = null;
   /** Of early heads and line ends too many, in reads before. */
   #passedBytes = 0;
@@ -33,6 +46,11 @@ export class AnswerReader {
   #chunks: ChunkedBody | null = null;
   #block: Buffer | null = null;
   #filled = 0;
+
+  constructor(blocks: BlockPool, before: HeadBefore) {
+    this.#blocks = blocks;
+    this.#before = before;
+  }
 
   /** Where the next read should go; null for any place. */
   get space(): Buffer | null {
@@ -67,29 +85,32 @@ export class AnswerReader {
     this.part = null;
     this.isWhole = false;
     this.excess = 0;
+    this.lent = null;
     this.#passedBytes = 0;
     this.#chunks = null;
   }
 
   #takeHead(read: Buffer, size: number): void {
     const before = this.#beginning;
-    const bytes = before === null ? read.subarray(0, size) : Buffer.concat([before, read.subarray(0, size)]);
+    const bytes = before === null ? read : Buffer.concat([before, read.subarray(0, size)]);
+    const to = before === null ? size : bytes.length;
     this.#beginning = null;
     for (let at = 0; ; ) {
       // Left over by servers that end a body with one line end too many; llhttp passes over them, too.
-      while (bytes[at] === CR || bytes[at] === LF) at += 1;
-      const end = bytes.indexOf(HEAD_END, at);
+      while (at < to && (bytes[at] === CR || bytes[at] === LF)) at += 1;
+      const text = headText(bytes, { from: at, to, usual: this.#before.bytes + SPARE_BYTES });
       // With all that was passed over: what is read without end, and brings no answer, is none.
-      if (this.#passedBytes + (end === -1 ? bytes.length : end) > MAX_HEAD_BYTES) throw headersOverflow();
-      if (end === -1) {
-        checkBeginning(bytes.toString('latin1', at));
+      if (this.#passedBytes + (text === null ? to : at + text.length) > MAX_HEAD_BYTES) throw headersOverflow();
+      if (text === null) {
+        checkBeginning(bytes.toString('latin1', at, to));
         this.#passedBytes += at;
         // Copied: what was read to is read to again.
-        this.#beginning = Buffer.from(bytes.subarray(at));
+        this.#beginning = Buffer.from(bytes.subarray(at, to));
         return;
       }
-      const head = parseHead(bytes.toString('latin1', at, end));
-      at = end + HEAD_END.length;
+      const head = parseHead(text, this.#before.names);
+      this.#before.bytes = text.length;
+      at += text.length + HEAD_END.length;
       if (head.status === SWITCHING_PROTOCOLS) throw socketError('bad upgrade');
       if (head.status < 200) {
         // Of HTTP/1.0, or with `connection: close`: nothing is to come after it that could be the answer.
@@ -99,7 +120,7 @@ export class AnswerReader {
       this.head = head;
       this.#left = head.length;
       this.#chunks = head.length === CHUNKED ? new ChunkedBody() : null;
-      this.#takeBody(bytes, at, bytes.length);
+      this.#takeBody(bytes, at, to);
       return;
     }
   }
@@ -125,7 +146,26 @@ export class AnswerReader {
     this.isWhole = this.#left === 0;
     if (this.#block !== null && this.#filled < this.#block.length) return;
     this.#filled = 0;
-    // Not from the pool: it would be held as long as the block.
-    this.#block = this.#left < DIRECT_FROM_BYTES ? null : Buffer.allocUnsafeSlow(Math.min(this.#left, BLOCK_BYTES));
+    this.#block = this.#left < DIRECT_FROM_BYTES ? null : this.#nextBlock();
+  }
+
+  /** A length is only what the server says: one block at a time is set aside for it. */
+  #nextBlock(): Buffer {
+    this.lent ??= new LentBlocks(this.#blocks);
+    const block = this.lent.next();
+    return this.#left < BLOCK_BYTES ? block.subarray(0, this.#left) : block;
+  }
+}
+
+/**
+ * A head up to its empty line, each byte a character; null while that has not come. `usual`: looked at first, as all of
+ * what is made text is held as long as one of the head's values.
+ */
+function headText(bytes: Buffer, { from, to, usual }: { from: number; to: number; usual: number }): string | null {
+  for (let bound = usual; ; bound = MAX_HEAD_BYTES + HEAD_END.length) {
+    const text = bytes.toString('latin1', from, Math.min(to, from + bound));
+    const end = text.indexOf(HEAD_END);
+    if (end !== -1) return text.slice(0, end);
+    if (to - from <= bound || bound > MAX_HEAD_BYTES) return null;
   }
 }

@@ -50,17 +50,24 @@ export class Answer implements UpstreamResponse {
     this.#exchange.cancel();
   }
 
-  readAll(maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]> {
-    const exchange = this.#exchange;
-    const decode = decompress[this.headers['content-encoding']?.toLowerCase() ?? ''];
-    if (!exchange.isWhole || decode !== undefined) return this.#collect(maxBytes, decode);
-    return within(exchange.takenParts(), maxBytes);
+  recycle(): void {
+    this.#exchange.lent?.giveBack();
   }
 
-  async #collect(maxBytes: number, decode: Unpack | undefined): Promise<readonly Buffer[]> {
+  readAll(maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]> {
     const exchange = this.#exchange;
-    const parts = within(exchange.isWhole ? exchange.takenParts() : await exchange.collect(maxBytes), maxBytes);
-    if (decode === undefined) return parts;
+    if (exchange.isWhole) return this.#unpacked(exchange.takenParts(), maxBytes);
+    return exchange.collect(maxBytes).then((parts) => this.#unpacked(parts, maxBytes));
+  }
+
+  #unpacked(parts: readonly Buffer[] | null, maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]> {
+    if (parts === null || bodyLength(parts) > maxBytes) throw tooLarge(maxBytes);
+    const coding = this.headers['content-encoding'];
+    const decode = coding === undefined ? undefined : decompress[coding.toLowerCase()];
+    return decode === undefined ? parts : this.#decoded(parts, decode, maxBytes);
+  }
+
+  async #decoded(parts: readonly Buffer[], decode: Unpack, maxBytes: number): Promise<readonly Buffer[]> {
     try {
       return [await decode(Buffer.concat(parts), { maxOutputLength: maxBytes })];
     } catch (error) {
@@ -69,12 +76,6 @@ export class Answer implements UpstreamResponse {
       throw new UpstreamBrokenError(failure, { cause: error });
     }
   }
-}
-
-/** @throws UpstreamBrokenError for more than so many bytes */
-function within(parts: readonly Buffer[] | null, maxBytes: number): readonly Buffer[] {
-  if (parts === null || bodyLength(parts) > maxBytes) throw tooLarge(maxBytes);
-  return parts;
 }
 
 function tooLarge(maxBytes: number): UpstreamBrokenError {

@@ -1,14 +1,22 @@
 import type { Clock } from '../domain/ports.js';
 import type { UpstreamCall, UpstreamClient, UpstreamResult } from '../domain/upstream.js';
 import { Answer, errorBody, usageIn } from './answer.js';
+import { BlockPool } from './block-pool.js';
 import { Deadlines } from './deadlines.js';
 import { Exchange } from './exchange.js';
 import { failureFromStatus } from './failure.js';
 import { Origin } from './origin.js';
+import type { RequestTexts } from './request-text.js';
 import { readStatedLimits } from './retry-after.js';
 import { WriteTurns } from './write-turns.js';
 
-/** Where URLs lead is remembered for so many of them. */
+/** Where a URL leads. */
+interface Way {
+  origin: Origin;
+  texts: RequestTexts;
+}
+
+/** Where URLs lead is remembered for so many of them that are given the same time to connect. */
 const MAX_KNOWN_URLS = 1_000;
 
 /** What one read from a connection brings at most. */
@@ -21,19 +29,34 @@ const READ_BYTES = 64 * 1024;
 export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClient {
   const origins = new Map<string, Origin>();
   const closing = new Set<Origin>();
-  const ways = new Map<string, { origin: Origin; path: string; connectMs: number }>();
+  const ways = new Map<number, Map<string, Way>>();
   const deadlines = new Deadlines();
-  const parts = { readBuffer: Buffer.allocUnsafeSlow(READ_BYTES), turns: new WriteTurns() };
+  const parts = {
+    readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    blocks: new BlockPool(),
+    turns: new WriteTurns(),
+  };
 
-  function wayTo(url: string, connectMs: number): { origin: Origin; path: string } {
-    // Nearly always one time for a URL; of several the last is kept.
-    const known = ways.get(url);
-    if (known?.connectMs === connectMs) return known;
-    const { origin, path } = splitUrl(url);
-    const way = { origin: originOf(origin, connectMs), path, connectMs };
-    if (ways.size >= MAX_KNOWN_URLS) ways.clear();
-    ways.set(url, way);
+  function wayTo(url: string, connectMs: number): Way {
+    const known = waysWithin(connectMs);
+    let way = known.get(url);
+    if (way === undefined) {
+      const parts = splitUrl(url);
+      const origin = originOf(parts.origin, connectMs);
+      way = { origin, texts: origin.to(parts.path) };
+      if (known.size >= MAX_KNOWN_URLS) known.clear();
+      known.set(url, way);
+    }
     return way;
+  }
+
+  function waysWithin(connectMs: number): Map<string, Way> {
+    let known = ways.get(connectMs);
+    if (known === undefined) {
+      known = new Map();
+      ways.set(connectMs, known);
+    }
+    return known;
   }
 
   function originOf(url: string, connectMs: number): Origin {
@@ -50,17 +73,14 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
     const { life, secrets } = call;
     if (life.isEnded) return Promise.reject(life.reason);
     return new Promise((resolve, reject) => {
-      const started = () => {
-        if (exchange.status >= 200 && exchange.status < 300) {
-          const stated = readStatedLimits(exchange.headers, clock.now());
-          resolve({ ok: true, response: new Answer(exchange, secrets, stated) });
-        } else if (exchange.status > 0) refusalOf(exchange, call).then(resolve, reject);
-        else if (life.isEnded) reject(life.reason);
-        else resolve(noAnswer(exchange));
-      };
       const exchange = new Exchange(call, deadlines, () => {
         try {
-          started();
+          if (exchange.status >= 200 && exchange.status < 300) {
+            const stated = readStatedLimits(exchange.headers, clock);
+            resolve({ ok: true, response: new Answer(exchange, secrets, stated) });
+          } else if (exchange.status > 0) refusalOf(exchange, call).then(resolve, reject);
+          else if (life.isEnded) reject(life.reason);
+          else resolve(noAnswer(exchange));
         } catch (error) {
           // It is told within a read from a socket, where a fault would end the process and not only this call.
           exchange.fail(error);
@@ -68,8 +88,8 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
         }
       });
       try {
-        const { origin, path } = wayTo(call.route.url, call.connectMs);
-        origin.dispatch(path, call, exchange);
+        const { origin, texts } = wayTo(call.route.url, call.connectMs);
+        origin.dispatch(texts, call, exchange);
       } catch (error) {
         // An address that an adapter made, or a provider gave, and that is none.
         exchange.fail(error);
@@ -80,7 +100,7 @@ export function createUpstreamClient({ clock }: { clock: Clock }): UpstreamClien
   /** An answer that says no. */
   async function refusalOf(exchange: Exchange, call: UpstreamCall): Promise<UpstreamResult> {
     const { status, headers } = exchange;
-    const stated = readStatedLimits(headers, clock.now());
+    const stated = readStatedLimits(headers, clock);
     const body = await errorBody(exchange, call);
     const failure = failureFromStatus({ status, headers, body, secrets: call.secrets, now: clock.now() });
     return { ok: false, failure, report: usageIn(body), stated };

@@ -1,4 +1,6 @@
 import { performance } from 'node:perf_hooks';
+import { HeadBefore } from './answer-head.js';
+import type { BlockPool } from './block-pool.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import type { Exchange } from './exchange.js';
 import type { Address } from './open-socket.js';
@@ -23,12 +25,15 @@ const SWEEP_MS = 1_000;
 export interface PoolParts {
   /** What is read is copied out of it before anything else is read. */
   readBuffer: Buffer;
+  blocks: BlockPool;
   turns: WriteTurns;
 }
 
 /** The connections to one origin: one call each at a time, as many as there are calls; the last used goes first. */
 export class ConnectionPool implements ConnectionOwner {
   readonly readBuffer: Buffer;
+  readonly blocks: BlockPool;
+  readonly headBefore = new HeadBefore();
   session: Buffer | null = null;
   readonly #address: Address;
   readonly #connectMs: number;
@@ -45,16 +50,17 @@ export class ConnectionPool implements ConnectionOwner {
     this.#address = address;
     this.#connectMs = connectMs;
     this.readBuffer = parts.readBuffer;
+    this.blocks = parts.blocks;
     this.#turns = parts.turns;
   }
 
-  dispatch(exchange: Exchange, request: RequestText): void {
+  dispatch(exchange: Exchange, request: RequestText, now: number = performance.now()): void {
     this.#mergeFresh();
-    const rested = this.#taken(this.#idle);
-    const kept = rested ?? this.#taken(this.#fresh);
+    const rested = this.#taken(this.#idle, now);
+    const kept = rested ?? this.#taken(this.#fresh, now);
     if (kept !== null) {
       kept.carry(exchange, request);
-      if (rested !== null && isProven(kept)) kept.write();
+      if (rested !== null && isProven(kept, now)) kept.write();
       else this.#turns.add(kept, rested === null);
       return;
     }
@@ -111,8 +117,7 @@ export class ConnectionPool implements ConnectionOwner {
   }
 
   /** The last of them that can still be used. */
-  #taken(from: Connection[]): Connection | null {
-    const now = performance.now();
+  #taken(from: Connection[], now: number): Connection | null {
     for (let kept = from.pop(); kept !== undefined; kept = from.pop()) {
       if (kept.idleUntil > now) return kept;
       kept.abort();
@@ -144,8 +149,8 @@ export class ConnectionPool implements ConnectionOwner {
   }
 }
 
-function isProven({ answers, restedAt }: Connection): boolean {
-  return answers >= PROVEN_ANSWERS && performance.now() - restedAt < PROVEN_WITHIN_MS;
+function isProven({ answers, restedAt }: Connection, now: number): boolean {
+  return answers >= PROVEN_ANSWERS && now - restedAt < PROVEN_WITHIN_MS;
 }
 
 function remove(list: Connection[], connection: Connection): void {

@@ -1,6 +1,9 @@
 import type { Socket } from 'node:net';
+import type { HeadBefore } from './answer-head.js';
 import { AnswerReader } from './answer-reader.js';
-import type { Carrier, Exchange } from './exchange.js';
+import type { BlockPool } from './block-pool.js';
+import type { Carrier } from './carrier.js';
+import type { Exchange } from './exchange.js';
 import { type Address, beforeConnected, connectedEvent, connectTimeout, openSocket } from './open-socket.js';
 import { socketError } from './protocol-error.js';
 import { type RequestText, writeRequest } from './request-text.js';
@@ -9,6 +12,9 @@ import { type RequestText, writeRequest } from './request-text.js';
 export interface ConnectionOwner {
   /** All of the owner's connections read to it, one after the other. */
   readonly readBuffer: Buffer;
+  /** What they read large bodies to. */
+  readonly blocks: BlockPool;
+  readonly headBefore: HeadBefore;
   /** What the last TLS connection left for the next to begin faster. */
   session: Buffer | null;
   /** It can carry another call, and is kept for `keepMs` (null: the server does not say). */
@@ -31,7 +37,7 @@ export class Connection implements Carrier {
   idleUntil = 0;
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
-  readonly #reader = new AnswerReader();
+  readonly #reader: AnswerReader;
   #exchange: Exchange | null = null;
   /** Null once it was written. */
   #request: RequestText | null = null;
@@ -41,6 +47,7 @@ export class Connection implements Carrier {
 
   constructor(owner: ConnectionOwner, address: Address, connectMs: number) {
     this.#owner = owner;
+    this.#reader = new AnswerReader(owner.blocks, owner.headBefore);
     const onread = {
       buffer: () => this.#reader.space ?? owner.readBuffer,
       callback: (size: number, read: Uint8Array) => {
@@ -162,6 +169,7 @@ export class Connection implements Carrier {
     const reader = this.#reader;
     const keepMs = reader.head?.keepMs ?? null;
     const isClean = reader.excess === 0;
+    exchange.lent = reader.lent;
     reader.reset();
     this.#exchange = null;
     if (isClean && keepMs !== 0) {

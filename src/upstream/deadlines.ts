@@ -26,9 +26,9 @@ interface Line {
 export class Deadlines {
   readonly #lines = new Map<number, Line>();
 
-  start(ms: number, expire: () => void): Deadline {
+  start(ms: number, expire: () => void, now: number = performance.now()): Deadline {
     const deadline: Deadline = { ms, expire, line: null, dueAt: 0, before: null, after: null };
-    this.join(deadline);
+    this.join(deadline, now);
     return deadline;
   }
 
@@ -56,9 +56,9 @@ export class Deadlines {
   }
 
   /** Begins one that does not run. */
-  join(deadline: Deadline): void {
+  join(deadline: Deadline, now: number = performance.now()): void {
     const { ms } = deadline;
-    deadline.dueAt = performance.now() + ms;
+    deadline.dueAt = now + ms;
     const line = this.#lines.get(ms);
     if (line === undefined) {
       deadline.line = { first: deadline, last: deadline, timer: setTimeout(() => this.#look(ms), ms) };

@@ -3,19 +3,18 @@ import type { UpstreamFailure } from '../domain/failure.js';
 import type { Lifeline } from '../domain/lifeline.js';
 import type { HeaderFields } from '../domain/provider.js';
 import { type TakePart, UpstreamBrokenError, type UpstreamCall } from '../domain/upstream.js';
+import type { LentBlocks } from './block-pool.js';
+import type { Carrier } from './carrier.js';
 import type { Deadline, Deadlines } from './deadlines.js';
 import { failureFromError } from './failure.js';
+import { asError, timeoutError } from './protocol-error.js';
 
 /** Bytes of an answer held here before the provider is told to wait. */
 const HIGH_WATER_BYTES = 256 * 1024;
 
-/** What carries an exchange: a connection of ours, or undici. */
-export interface Carrier {
-  pause(): void;
-  resume(): void;
-  /** Ends the connection at once. The exchange is told nothing more. */
-  abort(reason: Error): void;
-}
+const NO_HEADERS: HeaderFields = {};
+/** What is queued where nothing is. Nothing is added to it. */
+const NOTHING: Buffer[] = [];
 
 /** Who waits for what comes. Told once, and then no reader until it says that it waits again. */
 interface Reader {
@@ -26,10 +25,14 @@ interface Reader {
 
 /** One call: what its carrier says in, the answer's parts out, with the deadlines of the call. */
 export class Exchange {
+  /** On `performance.now()`'s clock. */
+  readonly begunAt = performance.now();
   status = 0;
-  headers: HeaderFields = {};
+  headers: HeaderFields = NO_HEADERS;
   /** What came instead of an answer, or of its end; null for nothing. */
   error: unknown = null;
+  /** What a whole answer was read to; null where that was copied. */
+  lent: LentBlocks | null = null;
   readonly #life: Lifeline;
   readonly #limits: UpstreamCall['limits'];
   readonly #secrets: readonly string[];
@@ -46,7 +49,7 @@ export class Exchange {
   #idle: NodeJS.Timeout | null = null;
   /** When a reader last began to wait. */
   #waitingSince = 0;
-  #queue: Buffer[] = [];
+  #queue: Buffer[] = NOTHING;
   #queuedBytes = 0;
   #ended = false;
   #isBodyLate = false;
@@ -63,7 +66,7 @@ export class Exchange {
     this.#onLifeEnd = () => this.fail(life.reason);
     life.onEnd(this.#onLifeEnd);
     this.#deadlines = deadlines;
-    this.#deadline = deadlines.start(firstByteMs, () => this.#lookAtHead(firstByteMs));
+    this.#deadline = deadlines.start(firstByteMs, () => this.#lookAtHead(firstByteMs), this.begunAt);
   }
 
   /** From now on `carrier` is what ends with the call. */
@@ -144,9 +147,9 @@ export class Exchange {
   }
 
   /** What has come since the last call, as it came. */
-  takenParts(): Buffer[] {
+  takenParts(): readonly Buffer[] {
     const parts = this.#queue;
-    this.#queue = [];
+    this.#queue = NOTHING;
     this.#queuedBytes = 0;
     return parts;
   }
@@ -155,7 +158,7 @@ export class Exchange {
    * Everything until the end; null when it is more than `maxBytes`, and then the call is ended.
    * @throws as `next`
    */
-  collect(maxBytes: number): Promise<Buffer[] | null> {
+  collect(maxBytes: number): Promise<readonly Buffer[] | null> {
     if (this.error !== null) return Promise.reject(this.#broken());
     return new Promise((resolve, reject) => {
       const look = () => {
@@ -236,7 +239,8 @@ export class Exchange {
   }
 
   #keep(part: Buffer): void {
-    this.#queue.push(part);
+    if (this.#queuedBytes === 0) this.#queue = [part];
+    else this.#queue.push(part);
     this.#queuedBytes += part.length;
   }
 
@@ -289,12 +293,4 @@ export class Exchange {
     if (this.#idle !== null) clearTimeout(this.#idle);
     this.#life.offEnd(this.#onLifeEnd);
   }
-}
-
-function timeoutError(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
-}
-
-function asError(value: unknown): Error {
-  return value instanceof Error ? value : new Error(String(value));
 }

@@ -2,11 +2,8 @@ import type { UpstreamCall } from '../domain/upstream.js';
 import { ConnectionPool, type PoolParts } from './connection-pool.js';
 import type { Exchange } from './exchange.js';
 import { type Address, parseAddress } from './open-socket.js';
-import { type RequestText, requestText } from './request-text.js';
+import { type RequestText, RequestTexts } from './request-text.js';
 import type { UndiciWay } from './undici-way.js';
-
-/** What undici takes for a path, and so do we. */
-const PATH = /^\/[!-\xff]*$/;
 
 /**
  * The ways to one origin: connections of our own, and undici for what they do not carry. Calls that leave a connection
@@ -28,11 +25,16 @@ export class Origin {
     this.#pool = new ConnectionPool(this.#address, connectMs, parts);
   }
 
+  /** The requests to one of its paths. */
+  to(path: string): RequestTexts {
+    return new RequestTexts(path, this.#address.host);
+  }
+
   /** Makes the call: on a connection of ours, or by undici what is not as plain as nearly all calls are. */
-  dispatch(path: string, call: UpstreamCall, exchange: Exchange): void {
-    const request = this.#plain(path, call);
-    if (request !== null) this.#pool.dispatch(exchange, request);
-    else void this.#dispatchByUndici(path, call, exchange);
+  dispatch(texts: RequestTexts, call: UpstreamCall, exchange: Exchange): void {
+    const request = plainRequest(texts, call);
+    if (request !== null) this.#pool.dispatch(exchange, request, exchange.begunAt);
+    else void this.#dispatchByUndici(texts.path, call, exchange);
   }
 
   /** Closes what is idle, and the rest as its call ends; resolves then. */
@@ -47,12 +49,6 @@ export class Origin {
     const destroyed = this.#pool.destroy();
     const undici = await this.#undici;
     await Promise.all([destroyed, undici?.destroy()]);
-  }
-
-  #plain(path: string, { route, headers, payload }: UpstreamCall): RequestText | null {
-    if (!PATH.test(path) || payload?.kind === 'stream') return null;
-    const { host } = this.#address;
-    return requestText({ method: route.method, path, host, headers, body: payload === null ? null : payload.body });
   }
 
   async #dispatchByUndici(path: string, call: UpstreamCall, exchange: Exchange): Promise<void> {
@@ -71,4 +67,9 @@ export class Origin {
     const { UndiciWay } = await import('./undici-way.js');
     return new UndiciWay(this.#origin, this.#connectMs);
   }
+}
+
+function plainRequest(texts: RequestTexts, { route, headers, payload }: UpstreamCall): RequestText | null {
+  if (payload?.kind === 'stream') return null;
+  return texts.of({ method: route.method, headers, body: payload === null ? null : payload.body });
 }

@@ -24,3 +24,12 @@ export function headersOverflow(): ProtocolError {
 export function socketError(message: string): ProtocolError {
   return new ProtocolError('UND_ERR_SOCKET', message);
 }
+
+/** What did not come in its time. */
+export function timeoutError(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
+export function asError(value: unknown): Error {
+  return value instanceof Error ? value : new Error(String(value));
+}

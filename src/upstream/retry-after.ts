@@ -1,4 +1,5 @@
 import type { StatedLimit } from '../domain/limit.js';
+import type { Clock } from '../domain/ports.js';
 import type { HeaderFields } from '../domain/provider.js';
 import { parseSpan } from '../wire/duration.js';
 
@@ -58,7 +59,7 @@ function usedUpQuota(field: string | undefined): number | null {
 }
 
 /** What the provider says is left of its limits, where it also says until when. */
-export function readStatedLimits(headers: HeaderFields, now: number): StatedLimit[] {
+export function readStatedLimits(headers: HeaderFields, clock: Pick<Clock, 'now'>): StatedLimit[] {
   const limits: StatedLimit[] = [];
   for (const name in headers) {
     if (!name.includes('ratelimit')) continue;
@@ -68,7 +69,7 @@ export function readStatedLimits(headers: HeaderFields, now: number): StatedLimi
     const reset = headers[name.replace('remaining', 'reset')];
     // Azure states -1 for a limit it does not know.
     if (remaining === null || reset === undefined) continue;
-    const resetMs = parseWait(reset, now);
+    const resetMs = parseWait(reset, clock.now());
     if (resetMs === null) continue;
     limits.push({ kind: kind === 'requests' ? 'requests' : 'tokens', remaining: Math.floor(remaining), resetMs });
   }

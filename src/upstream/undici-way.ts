@@ -4,7 +4,8 @@ import type { Dispatcher } from 'undici';
 import Pool from 'undici/lib/dispatcher/pool.js';
 import type { HeaderFields } from '../domain/provider.js';
 import type { UpstreamCall } from '../domain/upstream.js';
-import type { Carrier, Exchange } from './exchange.js';
+import type { Carrier } from './carrier.js';
+import type { Exchange } from './exchange.js';
 
 const KEEP_ALIVE_MS = 30_000;
 

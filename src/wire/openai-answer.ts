@@ -75,7 +75,7 @@ function splitEmbeddings(answer: UpstreamAnswer, request: TaskRequest): AnswerOu
   const found = splitEmbeddingAnswer(answer, format);
   if (found === null) return null;
   const usage = parseOpenAiUsage(found.usage, { outputless: true, text: found.body.usage ?? '{}' });
-  return { ok: true, answer: { body: found.body, usage, outputTexts: () => [] } };
+  return { ok: true, answer: { body: found.body, usage, outputTexts: () => [], recyclable: true } };
 }
 
 /** True for an answer larger than any text can be. */

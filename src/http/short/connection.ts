@@ -82,9 +82,11 @@ export class ShortConnection implements Wire {
     const exchange = this.#exchange;
     if (exchange === null) return;
     this.#exchange = null;
+    const isTaken = (error ?? null) === null && !this.socket.destroyed;
+    if (isTaken) exchange.written();
     exchange.close();
     // Nobody is there to take what else could be answered. Its close follows.
-    if ((error ?? null) !== null || this.socket.destroyed) return;
+    if (!isTaken) return;
     if (exchange.closes) this.#closeAfter(null);
     else if (this.#body === null) this.#next();
   };

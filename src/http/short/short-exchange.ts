@@ -37,6 +37,7 @@ export class ShortExchange implements Exchange {
   #isEnded = false;
   /** Written with what comes next. */
   #head = '';
+  #onWritten: (() => void) | null = null;
   #onClose: (() => void) | null = null;
   #drain: { promise: Promise<void>; resolve: () => void } | null = null;
 
@@ -146,6 +147,15 @@ export class ShortExchange implements Exchange {
 
   destroy(): void {
     this.#wire.socket.destroy();
+  }
+
+  onWritten(callback: () => void): void {
+    this.#onWritten = callback;
+  }
+
+  /** The system has taken the whole answer. */
+  written(): void {
+    this.#onWritten?.();
   }
 
   onClose(callback: () => void): void {

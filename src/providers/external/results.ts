@@ -67,7 +67,9 @@ export function checkedOutcome(
     const { answer } = outcome;
     if (isAnswer(answer)) {
       const outputTexts = () => texts(() => answer.outputTexts());
-      return { ok: true, answer: { ...answer, usage: checkedUsage(answer.usage), outputTexts } };
+      // Whether it keeps something of what it was given is not known.
+      const { recyclable: _, ...given } = answer;
+      return { ok: true, answer: { ...given, usage: checkedUsage(answer.usage), outputTexts } };
     }
   }
   return wrong(OUTCOMES);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { ProviderAdapter, StreamReader } from '../../../src/domain/provider.js';
+import type { ProviderAdapter, StreamReader, UpstreamAnswer } from '../../../src/domain/provider.js';
 import type { TaskRequest } from '../../../src/domain/task.js';
 import { guarded } from '../../../src/providers/external/guarded-adapter.js';
 import { openai } from '../../../src/providers/openai.js';
@@ -27,6 +27,14 @@ it.each([
   said.length = 0;
   expect(withSpeech({ relays }).tasks.speech?.relays?.(FILE)).toBeNull();
   expect(said).toEqual([expect.stringContaining('./mine.js failed in tasks.speech.relays')]);
+});
+
+it('does not believe that a module keeps nothing of what it was given', () => {
+  const answer = { body: '{}', usage: null, outputTexts: () => [], recyclable: true };
+  const { speech } = withSpeech({ getResponse: () => ({ ok: true, answer }) }).tasks;
+  const outcome = speech?.getResponse({} as UpstreamAnswer, {} as TaskRequest, { providerModel: 'm' } as never);
+  expect(outcome).toMatchObject({ ok: true, answer: { body: '{}' } });
+  expect(outcome).not.toHaveProperty('answer.recyclable');
 });
 
 it.each([

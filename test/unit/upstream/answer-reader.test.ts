@@ -1,6 +1,8 @@
 import { assert, constantFrom, integer, array as listOf, oneof, property, record, string } from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { HeadBefore } from '../../../src/upstream/answer-head.js';
 import { AnswerReader } from '../../../src/upstream/answer-reader.js';
+import { BlockPool } from '../../../src/upstream/block-pool.js';
 import { OK } from '../../support/raw-upstream.js';
 
 /** Everything a connection would tell of one answer. */
@@ -16,9 +18,12 @@ interface Told {
   error: string | null;
 }
 
+/** One for all of them, good and bad: it must make no difference. */
+const headBefore = new HeadBefore();
+
 /** Reads as a connection does: into the reader's own space where it has one, else into a buffer all reads share. */
 function tell(text: string, cuts: readonly number[] = []): Told {
-  const reader = new AnswerReader();
+  const reader = new AnswerReader(new BlockPool(), headBefore);
   const bytes = Buffer.from(text, 'latin1');
   const shared = Buffer.alloc(64 * 1024, 'x');
   const parts: Buffer[] = [];

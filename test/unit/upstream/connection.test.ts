@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Lifeline } from '../../../src/domain/lifeline.js';
 import type { UpstreamClient, UpstreamResponse } from '../../../src/domain/upstream.js';
+import { BlockPool } from '../../../src/upstream/block-pool.js';
 import { createUpstreamClient } from '../../../src/upstream/client.js';
 import { Deadlines } from '../../../src/upstream/deadlines.js';
 import { Exchange } from '../../../src/upstream/exchange.js';
@@ -282,17 +283,19 @@ describe('a fault of ours', () => {
   it('as an answer begins fails its call, and ends its connection', async () => {
     const clock = new FakeClock();
     const broken = createUpstreamClient({ clock: Object.assign(clock, { now: faulty }) });
+    // What a limit says of time is read by the clock.
+    upstream.setScript(says(whole('hi', 'x-ratelimit-remaining-tokens: 1\r\nx-ratelimit-reset-tokens: 1s\r\n')));
     expect(await broken.send(aCall(upstream.url))).toMatchObject(failed);
     await connection(0).closed;
     await broken.close();
   });
 
   it('of whoever is told that an answer begins ends no more than the connection', async () => {
-    const parts = { readBuffer: Buffer.alloc(1024), turns: new WriteTurns() };
+    const parts = { readBuffer: Buffer.alloc(1024), blocks: new BlockPool(), turns: new WriteTurns() };
     const origin = new Origin(upstream.url, 5_000, parts);
     const call = aCall(upstream.url);
     const exchange = new Exchange(call, new Deadlines(), faulty);
-    origin.dispatch('/', call, exchange);
+    origin.dispatch(origin.to('/'), call, exchange);
     await until('its end', () => exchange.isOver);
     expect(exchange.error).toBe(fault);
     await connection(0).closed;

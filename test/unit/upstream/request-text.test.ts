@@ -4,7 +4,7 @@ import type { UpstreamCall, UpstreamClient } from '../../../src/domain/upstream.
 import { createUpstreamClient } from '../../../src/upstream/client.js';
 import { Deadlines } from '../../../src/upstream/deadlines.js';
 import { Exchange } from '../../../src/upstream/exchange.js';
-import { requestText } from '../../../src/upstream/request-text.js';
+import { RequestTexts } from '../../../src/upstream/request-text.js';
 import { UndiciWay } from '../../../src/upstream/undici-way.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { aCall, type RawUpstream, startRawUpstream, textOf, whole } from '../../support/raw-upstream.js';
@@ -100,20 +100,41 @@ describe('a request', () => {
   });
 });
 
-describe('requestText', () => {
-  const plain = { method: 'POST' as const, path: '/x', host: 'h', headers: {}, body: null };
+describe('the text of a request', () => {
+  const texts = new RequestTexts('/x', 'h');
+  const plain = { method: 'POST' as const, headers: {}, body: null };
 
   it('leaves to undici what is not plain', () => {
-    expect(requestText({ ...plain, headers: { Host: 'x' } })).toBeNull();
-    expect(requestText({ ...plain, headers: { Expect: '100-continue' } })).toBeNull();
-    expect(requestText({ ...plain, method: 'GET', body: 'x' })).toBeNull();
-    expect(requestText({ ...plain, headers: { x: undefined as unknown as string } })).toBeNull();
+    expect(texts.of({ ...plain, headers: { Host: 'x' } })).toBeNull();
+    expect(texts.of({ ...plain, headers: { Expect: '100-continue' } })).toBeNull();
+    expect(texts.of({ ...plain, method: 'GET', body: 'x' })).toBeNull();
+    expect(texts.of({ ...plain, headers: { x: undefined as unknown as string } })).toBeNull();
   });
 
   it('says no length for a request that only asks, and 0 for one that could have had a body', () => {
-    expect(requestText({ ...plain, method: 'GET' })?.head).toBe(
+    expect(texts.of({ ...plain, method: 'GET' })?.head).toBe(
       'GET /x HTTP/1.1\r\nhost: h\r\nconnection: keep-alive\r\n\r\n',
     );
-    expect(requestText(plain)?.head).toContain('content-length: 0\r\n\r\n');
+    expect(texts.of(plain)?.head).toContain('content-length: 0\r\n\r\n');
+  });
+
+  it('has the headers of its own call, whatever the one before had', () => {
+    const calls: Array<Parameters<RequestTexts['of']>[0]> = [
+      plain,
+      { ...plain, headers: { a: '1', b: '2' } },
+      { ...plain, headers: { a: '1', b: '2' }, body: 'longer' },
+      { ...plain, headers: { a: '1' } },
+      { ...plain, headers: { a: '1', b: '2', c: '3' } },
+      { ...plain, headers: { a: '1', b: '4' } },
+      { ...plain, headers: { b: '4', a: '1' } },
+      { ...plain, headers: { a: '1', b: '4\n' } },
+      { ...plain, headers: { a: '1', b: '4\n' } },
+      { ...plain, headers: { b: '4', a: '1' } },
+      { ...plain, method: 'GET', headers: { b: '4', a: '1' } },
+      { ...plain, headers: { b: '4', a: '1' } },
+    ];
+    const alone = calls.map((call) => new RequestTexts('/x', 'h').of(call));
+    expect(calls.map((call) => texts.of(call))).toEqual(alone);
+    expect(alone.filter((text) => text === null)).toHaveLength(2);
   });
 });

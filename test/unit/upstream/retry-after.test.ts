@@ -93,7 +93,7 @@ describe('readStatedLimits', () => {
           'anthropic-ratelimit-tokens-remaining': '7',
           'anthropic-ratelimit-tokens-reset': '2026-01-15T12:00:01Z',
         },
-        NOW,
+        { now: () => NOW },
       ),
     ).toEqual([
       { kind: 'requests', remaining: 599, resetMs: 1000 },
@@ -113,7 +113,7 @@ describe('readStatedLimits', () => {
           'x-ratelimit-remaining': '199',
           'x-ratelimit-reset': '2',
         },
-        NOW,
+        { now: () => NOW },
       ),
     ).toEqual([]);
   });
