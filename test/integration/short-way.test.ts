@@ -444,9 +444,12 @@ describe('on one connection', () => {
         ...['Origin: http://there', 'X: é', `a: ${'b'.repeat(9_000)}`].map((line) => plain('odd', { lines: [line] })),
       ),
     );
+    // A client that sends more than a megabyte behind a request is ended here, unless the answer is quicker.
+    const most = (all: readonly string[]) => all.slice(1).join('').length < 1_000_000;
+    const several = fc.array(request, { minLength: 2, maxLength: 6 }).filter(most);
     const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 10 });
     await fc.assert(
-      fc.asyncProperty(fc.array(request, { minLength: 2, maxLength: 6 }), cuts, async (requests, places) => {
+      fc.asyncProperty(several, cuts, async (requests, places) => {
         for (const way of [short, node]) way.bodies.length = 0;
         const whole = Buffer.from(requests.join('') + LAST);
         const at = [0, ...places.map((place) => Math.floor(place * whole.length)), whole.length].sort((a, b) => a - b);
