@@ -1,25 +1,43 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, chmodSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { crc32 } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UserError } from '../../src/domain/errors.js';
 import { readJournal } from '../../src/ledger/journal/journal.js';
-import { verifyLedgerFile } from '../../src/ledger/sqlite/maintenance.js';
+import { migrateLedgerFile, verifyLedgerFile } from '../../src/ledger/sqlite/maintenance.js';
 import { openSqliteReader } from '../../src/ledger/sqlite/reader.js';
 import { openSqliteLedger } from '../../src/ledger/sqlite/sqlite-ledger.js';
-import { anAttempt, anAttemptEnd, aPriceRecord, intentOf, settlementOf } from '../conformance/ledger-entries.js';
+import { anAttempt, anAttemptEnd, aPriceRecord, intentOf, START, settlementOf } from '../conformance/ledger-entries.js';
 import { silentLogger } from '../conformance/silent-logger.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { toSchema8 } from '../support/former-schema.js';
 import { until } from '../support/until.js';
 
 const CHILD = fileURLToPath(new URL('./ledger-child.ts', import.meta.url));
 const PRICE = aPriceRecord('price-1', { input: '400000000', output: '0' });
 const EVERYTHING = { from: null, to: null, groupBy: [], filters: {}, timeZone: 'UTC' } as const;
+
+/** So many arrays, each within the other. */
+function nested(depth: number): unknown {
+  let value: unknown = null;
+  for (let at = 0; at < depth; at += 1) value = [value];
+  return value;
+}
 
 describe('a journal beside the ledger', () => {
   let folder: string;
@@ -95,10 +113,93 @@ describe('a journal beside the ledger', () => {
     await closedWhileLocked('one');
     const file = join(folder, 'waybill.db-entries-one');
     const next = String((readJournal(file).at(-1)?.seq as number) + 1).padStart(16, '0');
-    appendFileSync(file, `WBJ1 ${next} 00000fff 12345678\n[[["torn`);
+    appendFileSync(file, `WBJ2 ${next} 00000fff 12345678\n[[["torn`);
     const ledger = open('two');
     expect(ledger.reader().listRequests({ from: null, to: null, limit: 10 }).requests).toHaveLength(2);
     await ledger.close();
+  });
+
+  describe('of the former version', () => {
+    const times = { received: START, sent: START + 1, first: START + 20, ended: START + 50, settled: START + 60 };
+    const { received, sent, first, ended, settled } = times;
+    const request = (id: string) =>
+      `["${id}",${received},"team-a",{"team":"ü"},"/v1/chat/completions","chat","llama","eu",false,1]`;
+    const attempt = (id: string, number: number) =>
+      `["${id}",${number},${sent},"hf","big","key",null,"9000","price-1",40]`;
+    const attemptEnd = (id: string, number: number, outcome: string) =>
+      `["${id}",${number},${ended},${first},"${outcome}",200,null,["reported",10,null,null,null,null,null,null,null,null,null,null],
+        "4000",null,"price-1",[["input",10,"400000000"]],null]`;
+    const requestEnd = (id: string) => `["${id}",${settled},"ok",200,null,{"candidates":[]}]`;
+    const texts = [
+      // Moved before its process died.
+      `[[${request('moved')},${attempt('moved', 1)},null,null]]`,
+      `[[${request('retried')},${attempt('retried', 1)},null,null],[${request('open')},${attempt('open', 1)},null,null]]`,
+      `[[null,${attempt('retried', 2)},${attemptEnd('retried', 1, 'failed')},null]]`,
+      '[]',
+      `[[null,null,${attemptEnd('retried', 2, 'ok')},${requestEnd('retried')}]]`,
+    ];
+
+    function record(seq: number, text: string): Buffer {
+      const bytes = Buffer.from(text);
+      const hex = (value: number) => value.toString(16).padStart(8, '0');
+      const head = `WBJ1 ${String(seq).padStart(16, '0')} ${hex(bytes.length)} ${hex(crc32(bytes, seq))}\n`;
+      return Buffer.concat([Buffer.from(head), bytes]);
+    }
+
+    /** A ledger as the former version leaves it when it is killed. */
+    async function killedFormer(): Promise<void> {
+      const ledger = open('one');
+      await ledger.recordPrices([PRICE]);
+      await ledger.write(intentOf('before'));
+      await ledger.write(settlementOf('before'));
+      await ledger.close();
+      toSchema8(path);
+      const db = new Database(path);
+      db.exec("UPDATE processes SET ended_at = NULL WHERE name = 'one'");
+      const last = db.prepare('SELECT max(seq) FROM moved').pluck().get() as number;
+      db.exec(`UPDATE moved SET seq = ${last + 1}`);
+      db.close();
+      const records = texts.map((text, at) => record(last + 1 + at, text));
+      writeFileSync(join(folder, 'waybill.db-entries-one'), Buffer.concat(records));
+    }
+
+    it('is moved by the start that brings the ledger up to date', async () => {
+      await killedFormer();
+      const ledger = open('two');
+      expect(ledger.recovered()).toEqual([{ inferenceId: 'open', provider: 'hf', costNanoUsd: 9_000n }]);
+      expect(ledger.reader().getRequest('moved')).toBeNull();
+      expect(ledger.reader().getRequest('retried')).toMatchObject({
+        outcome: 'ok',
+        attempts: 2,
+        tags: { team: 'ü' },
+        region: 'eu',
+        costNanoUsd: 8_000n,
+        attemptRows: [
+          { attempt: 1, outcome: 'failed', costNanoUsd: 4_000n },
+          { attempt: 2, outcome: 'ok', costNanoUsd: 4_000n, heldNanoUsd: 9_000n },
+        ],
+      });
+      expect(journals()).toEqual(['waybill.db-entries-two']);
+      await ledger.close();
+      expect(verifyLedgerFile(path)).toEqual({ ok: true, checked: 7, differences: [] });
+    });
+
+    it('is moved by whoever reads, once the ledger is up to date', async () => {
+      await killedFormer();
+      migrateLedgerFile(path);
+      for (let round = 0; round < 2; round += 1) {
+        const reader = openSqliteReader(path);
+        expect(reader.getRequest('retried')).toMatchObject({ outcome: 'ok', attempts: 2, costNanoUsd: 8_000n });
+        expect(reader.getRequest('open')?.outcome).toBe('in_flight');
+        expect(reader.summarise(EVERYTHING).total).toMatchObject({ requests: 3, attempts: 4 });
+        reader.close();
+      }
+      expect(verifyLedgerFile(path)).toEqual({ ok: true, checked: 5, differences: [] });
+      const ledger = open('one');
+      expect(ledger.recovered()).toMatchObject([{ inferenceId: 'open' }]);
+      await ledger.close();
+      expect(verifyLedgerFile(path)).toEqual({ ok: true, checked: 7, differences: [] });
+    });
   });
 
   it('is read by another process while its own lives and goes on', async () => {
@@ -161,9 +262,15 @@ describe('a journal beside the ledger', () => {
     const results = await Promise.allSettled([
       ledger.write(settlementOf('a', { request: { decision: cycle } })),
       ledger.write(intentOf('c', { request: { receivedAt: 1e300 } })),
+      ledger.write(settlementOf('a', { request: { decision: nested(20_000) } })),
+      ledger.write(settlementOf('a', { attempt: { costNanoUsd: 1.5 as unknown as bigint } })),
+      ledger.write(settlementOf('a', { attempt: { costNanoUsd: 7 as unknown as bigint } })),
+      ledger.write(intentOf('d', { attempt: { heldNanoUsd: '9' as unknown as bigint } })),
+      ledger.write({ ...intentOf('e'), attemptSettlement: anAttemptEnd({ inferenceId: 'b' }) }),
       ledger.write(settlementOf('b')),
     ]);
-    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled']);
+    expect(results.map(({ status }) => status)).toEqual([...Array(7).fill('rejected'), 'fulfilled']);
+    for (const id of ['c', 'd', 'e']) expect(ledger.reader().getRequest(id)).toBeNull();
     expect(ledger.isWritable()).toBe(true);
     expect(ledger.reader().getRequest('b')?.outcome).toBe('ok');
     await ledger.write(settlementOf('a'));

@@ -12,9 +12,12 @@ import {
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 
-/** What was appended at once. `seq` grows from record to record, over all lives of a process' name. */
+/** What was appended at once. */
 export interface JournalRecord {
+  /** Grows from record to record, over all lives of a process' name. */
   seq: number;
+  /** Which Waybill wrote it, and so what its text is: 2 for this one. */
+  version: 1 | 2;
   text: string;
 }
 
@@ -28,8 +31,8 @@ export interface JournalOptions {
   isSynced: boolean;
 }
 
-/** `WBJ1 <seq, 16 digits> <bytes, 8 hex digits> <CRC-32, 8 hex digits>\n`, then the text in UTF-8. */
-const HEAD = /^WBJ1 (\d{16}) ([0-9a-f]{8}) ([0-9a-f]{8})\n$/;
+/** `WBJ<version> <seq, 16 digits> <bytes, 8 hex digits> <CRC-32, 8 hex digits>\n`, then the text in UTF-8. */
+const HEAD = /^WBJ([12]) (\d{16}) ([0-9a-f]{8}) ([0-9a-f]{8})\n$/;
 const HEAD_BYTES = 40;
 const FIRST_ROOM = 64 * 1024;
 /** UTF-8 needs no more for a UTF-16 unit. */
@@ -102,7 +105,7 @@ export class Journal {
     const scratch = this.#scratch;
     const size = scratch.write(text, HEAD_BYTES, 'utf8');
     const sum = checksum(scratch.subarray(HEAD_BYTES, HEAD_BYTES + size), seq);
-    scratch.write(`WBJ1 ${String(seq).padStart(16, '0')} ${hex(size)} ${hex(sum)}\n`, 0, 'latin1');
+    scratch.write(`WBJ2 ${String(seq).padStart(16, '0')} ${hex(size)} ${hex(sum)}\n`, 0, 'latin1');
     return scratch.subarray(0, HEAD_BYTES + size);
   }
 }
@@ -116,14 +119,14 @@ export function readJournal(path: string): JournalRecord[] {
   const bytes = readIfThere(path);
   const records: JournalRecord[] = [];
   for (let at = 0; at + HEAD_BYTES <= bytes.length; ) {
-    const [, seq, size, sum] = HEAD.exec(bytes.toString('latin1', at, at + HEAD_BYTES)) ?? [];
+    const [, version, seq, size, sum] = HEAD.exec(bytes.toString('latin1', at, at + HEAD_BYTES)) ?? [];
     if (seq === undefined) break;
     const end = at + HEAD_BYTES + Number.parseInt(size as string, 16);
     const text = bytes.subarray(at + HEAD_BYTES, end);
     const last = records.at(-1);
     const follows = last === undefined || last.seq < Number(seq);
     if (end > bytes.length || !follows || hex(checksum(text, Number(seq))) !== sum) break;
-    records.push({ seq: Number(seq), text: text.toString('utf8') });
+    records.push({ seq: Number(seq), version: version === '1' ? 1 : 2, text: text.toString('utf8') });
     at = end;
   }
   return records;

@@ -8,6 +8,7 @@ import { calibration } from './0005-calibration.js';
 import { unpriced } from './0006-unpriced.js';
 import { reservedTokens } from './0007-reserved-tokens.js';
 import { moved } from './0008-moved.js';
+import { chainBlocks } from './0009-chain-blocks.js';
 
 /** In order; a migration's number is its place, from 1. What was released is never changed, only followed. */
 const MIGRATIONS: readonly string[] = [
@@ -19,6 +20,7 @@ const MIGRATIONS: readonly string[] = [
   unpriced,
   reservedTokens,
   moved,
+  chainBlocks,
 ];
 
 /** The schema this program writes, as `PRAGMA user_version` keeps it. */
@@ -50,16 +52,19 @@ export function checkSchema(db: Database, path: string): number {
 }
 
 /**
- * Brings a ledger to this program's schema, each migration in one transaction of its own.
- * @throws UserError as `checkSchema`
+ * Brings a ledger to this program's schema, each migration in one transaction of its own. `mayChange` is asked within it
+ * before anything that is there is changed, and throws where it may not be: whoever opens the ledger with this program's
+ * schema does so after the last migration, and is not met there.
+ * @throws UserError as `checkSchema`, and what `mayChange` throws
  */
-export function migrate(db: Database, path: string): void {
+export function migrate(db: Database, path: string, mayChange: () => void): void {
   while (checkSchema(db, path) < SCHEMA_VERSION) {
     db.transaction(() => {
       // Asked again under the lock: another process may have been quicker.
       const version = checkSchema(db, path);
       const sql = MIGRATIONS[version];
       if (sql === undefined) return;
+      if (version > 0) mayChange();
       db.exec(sql);
       db.pragma(`application_id = ${APPLICATION_ID}`);
       db.pragma(`user_version = ${version + 1}`);

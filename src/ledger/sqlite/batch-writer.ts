@@ -1,22 +1,14 @@
 import type { Database, Statement } from 'better-sqlite3';
-import type { AttemptIntent, PriceRecord, RequestIntent } from '../../domain/ledger.js';
-import { ChainWriter } from './chain.js';
+import type { PriceRecord } from '../../domain/ledger.js';
+import { type AttemptCells, amount, amountText, type RequestCells } from '../journal/cells.js';
+import { type AnyEntry, type Part, partOf, type RowEntry, toRowEntry } from '../journal/row-entry.js';
+import { attemptText, ChainWriter, requestText } from './chain.js';
 import type { AttemptFact } from './cuts.js';
-import { type AnyEntry, inOrder, isOneEntrysFault, type JournaledBatch, UnknownRowError } from './entries.js';
+import { inOrder, isOneEntrysFault, type JournaledBatch, UnknownRowError } from './entries.js';
 import { type AttemptFactSql, toAttemptFact } from './facts.js';
-import {
-  attemptCells,
-  endedCells,
-  type OpenAttempt,
-  type OpenRequest,
-  requestCells,
-  sumOf,
-  toOpenAttempt,
-  toOpenRequest,
-  toSettlement,
-} from './open-rows.js';
+import { attemptFact, type OpenAttempt, type OpenRequest, requestFact, sumOf } from './open-rows.js';
 import { RollupWriter } from './rollup-writer.js';
-import { idOf, wholeRequests } from './whole-requests.js';
+import { byRequest, toWhole } from './whole-requests.js';
 import { WholeWriter } from './whole-writer.js';
 import { WRITE_SQL } from './write-sql.js';
 
@@ -41,6 +33,8 @@ export class BatchWriter {
     this.#statements = Object.fromEntries(
       Object.entries(WRITE_SQL).map(([name, sql]) => [name, db.prepare<unknown[]>(sql)]),
     ) as Statements;
+    this.#statements.findRequest.raw();
+    this.#statements.findAttempt.raw();
   }
 
   /**
@@ -48,12 +42,15 @@ export class BatchWriter {
    * @throws what SQLite throws when nothing could be written; nothing is then
    */
   commit(entries: readonly AnyEntry[]): Array<Error | null> {
+    const made = entries.map(rowEntryOrFault);
+    const rows = made.filter((one) => !(one instanceof Error)) as RowEntry[];
     const probe = () => this.#statements.probe.run(this.#processId);
     // Nothing to write: a write all the same, to learn whether one works.
-    return this.#commit(
-      () => entries,
-      () => entries.length > 0 || probe(),
-    );
+    const results = this.#commit(
+      () => rows,
+      () => rows.length > 0 || probe(),
+    ).values();
+    return made.map((one) => (one instanceof Error ? one : (results.next().value ?? null)));
   }
 
   /**
@@ -83,8 +80,8 @@ export class BatchWriter {
     return row?.seq ?? 0;
   }
 
-  #commit(pending: () => readonly AnyEntry[], note: () => unknown): Array<Error | null> {
-    let entries: readonly AnyEntry[] = [];
+  #commit(pending: () => readonly RowEntry[], note: () => unknown): Array<Error | null> {
+    let entries: readonly RowEntry[] = [];
     try {
       this.#transaction(() => {
         entries = pending();
@@ -103,7 +100,7 @@ export class BatchWriter {
       this.#transaction(() => {
         entries = pending();
         results = entries.map(() => null);
-        for (const index of inOrder(entries)) results[index] = this.#writeAlone(entries[index] as AnyEntry);
+        for (const index of inOrder(entries)) results[index] = this.#writeAlone(entries[index] as RowEntry);
         note();
       });
     } catch (error) {
@@ -144,22 +141,21 @@ export class BatchWriter {
    * Intents first, then what ended: a batch may hold a settlement before the intent it settles. Requests get their rows in
    * the order in which they began, whole or not: what reads the newest rows goes by their ids.
    */
-  #writeAll(entries: readonly AnyEntry[]): void {
-    const { whole, others } = wholeRequests(entries);
-    for (const entry of entries) {
-      const id = idOf(entry);
-      const request = whole.get(id);
-      if (request === undefined) this.#writeIntents(entry);
-      else if (entry.request !== undefined && !this.#whole.insert(request)) {
-        for (const part of request.entries) this.#writeIntents(part);
-        others.push(...request.entries);
+  #writeAll(entries: readonly RowEntry[]): void {
+    const others: RowEntry[] = [];
+    for (const ofOne of byRequest(entries).values()) {
+      const whole = toWhole(ofOne);
+      if (whole !== null && this.#whole.insert(whole)) continue;
+      for (const entry of ofOne) {
+        this.#writeIntents(entry);
+        others.push(entry);
       }
     }
     for (const entry of others) this.#writeAttemptEnd(entry);
     for (const entry of others) this.#writeRequestEnd(entry);
   }
 
-  #writeAlone(entry: AnyEntry): Error | null {
+  #writeAlone(entry: RowEntry): Error | null {
     const links = this.#chain.pending;
     const changes = this.#rollups.pending;
     this.#statements.savepoint.run();
@@ -180,95 +176,67 @@ export class BatchWriter {
     }
   }
 
-  #writeIntents({ request, attemptIntent }: AnyEntry): void {
-    if (request !== undefined) {
-      const first = attemptIntent?.inferenceId === request.inferenceId ? attemptIntent.attempt : 0;
-      this.#insertRequest(request, first);
-    }
-    if (attemptIntent !== undefined) this.#insertAttempt(attemptIntent);
+  #writeIntents({ inferenceId, request, attempt, priceId }: RowEntry): void {
+    if (request !== null) this.#insertRequest(request, attempt?.cells[0] ?? 0);
+    if (attempt !== null) this.#insertAttempt(inferenceId, attempt, priceId);
   }
 
-  #insertRequest(request: RequestIntent, attempts: number): void {
-    const open = toOpenRequest(request, this.#processId, attempts);
-    const result = this.#statements.insertRequest.run(
-      open.inference_id,
-      open.received_at,
-      open.process_id,
-      open.config_generation,
-      open.client,
-      open.tags,
-      open.endpoint,
-      open.task,
-      open.model,
-      open.region,
-      open.stream,
-      attempts,
-    );
+  #insertRequest(begin: Part<RequestCells>, attempts: number): void {
+    const processId = this.#processId;
+    const result = this.#statements.insertRequest.run(begin.cells, processId, attempts, 'in_flight');
     // Written before: the first one stands.
     if (result.changes === 0) return;
-    open.id = Number(result.lastInsertRowid);
-    this.#open.set(open.inference_id, open);
+    const [inferenceId] = begin.cells;
+    const id = Number(result.lastInsertRowid);
+    this.#open.set(inferenceId, { id, processId, begin, attempts, outcome: 'in_flight', sent: new Map() });
   }
 
-  #insertAttempt(intent: AttemptIntent): void {
-    const request = this.#requestOf(intent.inferenceId);
-    const open = toOpenAttempt(intent);
-    const { changes } = this.#statements.insertAttempt.run(
-      request.id,
-      intent.attempt,
-      open.sent_at,
-      open.provider,
-      open.provider_model,
-      open.key,
-      open.region,
-      open.held,
-      intent.priceId,
-      intent.reservedTokens,
-    );
+  #insertAttempt(inferenceId: string, begin: Part<AttemptCells>, priceId: string | null): void {
+    const request = this.#requestOf(inferenceId);
+    const { changes } = this.#statements.insertAttempt.run(request.id, begin.cells, priceId, 'in_flight');
+    const [attempt] = begin.cells;
     if (changes === 1) {
       // Its end has been told and added up: a call that came after it would be seen by nobody.
-      if (request.outcome !== 'in_flight') throw new UnknownRowError(`request ${intent.inferenceId} has ended`);
-      request.sent.set(intent.attempt, open);
+      if (request.outcome !== 'in_flight') throw new UnknownRowError(`request ${inferenceId} has ended`);
+      request.sent.set(attempt, { begin });
     }
-    if (intent.attempt <= request.attempts) return;
-    this.#statements.countAttempt.run(intent.attempt, request.id);
-    request.attempts = intent.attempt;
+    if (attempt <= request.attempts) return;
+    this.#statements.countAttempt.run(attempt, request.id);
+    request.attempts = attempt;
   }
 
-  #writeAttemptEnd({ attemptSettlement: end }: AnyEntry): void {
-    if (end === undefined) return;
-    const request = this.#requestOf(end.inferenceId);
-    const open = this.#attemptOf(request, end.attempt);
-    const { values, fact } = toSettlement(open, end);
+  #writeAttemptEnd({ inferenceId, endedAttempt: attempt, attemptEnd: end }: RowEntry): void {
+    if (end === null) return;
+    const request = this.#requestOf(inferenceId);
+    const open = this.#attemptOf(request, attempt);
     const isLate = request.outcome !== 'in_flight';
     const before = isLate ? this.#readFacts(request) : [];
-    const { changes } = this.#statements.settleAttempt.run(...values, request.id, end.attempt);
+    const { changes } = this.#statements.settleAttempt.run(end.cells, request.id, attempt);
     // Settled before: the first settlement stands.
     if (changes === 0) return;
-    open.fact = fact;
+    open.fact = attemptFact(open.begin.cells, end.cells);
     if (isLate) {
       // Its request was added up without it.
-      this.#rollups.add(request, before, -1);
-      this.#rollups.add(request, this.#readFacts(request));
+      const fact = requestFact(request.begin.cells, request.outcome);
+      this.#rollups.add(fact, before, -1);
+      this.#rollups.add(fact, this.#readFacts(request));
     }
-    this.#chain.add({
-      receivedAt: request.received_at,
-      requestId: request.id,
-      attempt: end.attempt,
-      cells: attemptCells(request.id, end.attempt, open, values),
-    });
+    const row = { requestId: request.id, attempt, adjustment: 0 };
+    this.#chain.add(receivedAt(request), row, attemptText(request.id, { begin: open.begin, end }));
   }
 
-  #writeRequestEnd({ requestSettlement: end }: AnyEntry): void {
-    if (end === undefined) return;
-    const request = this.#requestOf(end.inferenceId);
-    const attempts = this.#factsOf(request);
-    const cells = requestCells(request, end, sumOf(attempts));
-    const { changes } = this.#statements.settleRequest.run(...endedCells(cells), request.id);
+  #writeRequestEnd({ inferenceId, requestEnd: end }: RowEntry): void {
+    if (end === null) return;
+    const request = this.#requestOf(inferenceId);
+    const facts = this.#factsOf(request);
+    const cost = amountText(amount(sumOf(facts)));
+    const { changes } = this.#statements.settleRequest.run(end.cells, cost, request.id);
     if (changes === 0) return;
-    request.outcome = end.outcome;
-    this.#rollups.add(request, attempts);
-    this.#chain.add({ receivedAt: request.received_at, requestId: request.id, attempt: 0, cells });
+    request.outcome = end.cells[1];
+    this.#rollups.add(requestFact(request.begin.cells, request.outcome), facts);
+    const { id, processId, attempts, begin } = request;
+    const text = requestText({ processId, attempts, cost, begin, end });
+    this.#chain.add(receivedAt(request), { requestId: id, attempt: 0, adjustment: 0 }, text);
   }
 
   /** The attempts of a request in order, from memory where all of them are known to have ended. */
@@ -289,32 +257,43 @@ export class BatchWriter {
   #requestOf(inferenceId: string): OpenRequest {
     const known = this.#open.get(inferenceId);
     if (known !== undefined) return known;
-    const row = this.#statements.findRequest.get(inferenceId) as Omit<OpenRequest, 'sent'> | undefined;
+    const row = this.#statements.findRequest.get(inferenceId) as
+      | [number, number, number, OpenRequest['outcome'], ...RequestCells]
+      | undefined;
     if (row === undefined) throw new UnknownRowError(`request ${inferenceId} has no intent`);
-    return { ...row, sent: new Map() };
+    const [id, processId, attempts, outcome, ...cells] = row;
+    return { id, processId, attempts, outcome, begin: partOf(cells), sent: new Map() };
   }
 
   #attemptOf(request: OpenRequest, attempt: number): OpenAttempt {
     const known = request.sent.get(attempt);
     if (known !== undefined) return known;
-    const row = this.#statements.findAttempt.get(request.id, attempt) as OpenAttempt | undefined;
-    if (row === undefined) throw new UnknownRowError(`attempt ${attempt} of ${request.inference_id} has no intent`);
-    return row;
+    const cells = this.#statements.findAttempt.get(request.id, attempt) as AttemptCells | undefined;
+    if (cells === undefined) throw new UnknownRowError(`attempt ${attempt} of ${request.begin.cells[0]} has no intent`);
+    return { begin: partOf(cells) };
   }
 
   /** What a transaction that failed said of these is not so: they are read again when they are needed. */
-  #forget(entries: readonly AnyEntry[]): void {
-    for (const { request, attemptIntent, attemptSettlement, requestSettlement } of entries) {
-      if (request !== undefined) this.#open.delete(request.inferenceId);
-      if (attemptIntent !== undefined) this.#open.delete(attemptIntent.inferenceId);
-      if (attemptSettlement !== undefined) this.#open.delete(attemptSettlement.inferenceId);
-      if (requestSettlement !== undefined) this.#open.delete(requestSettlement.inferenceId);
-    }
+  #forget(entries: readonly RowEntry[]): void {
+    for (const { inferenceId } of entries) this.#open.delete(inferenceId);
   }
 
-  #forgetSettled(entries: readonly AnyEntry[]): void {
-    for (const { requestSettlement } of entries) {
-      if (requestSettlement !== undefined) this.#open.delete(requestSettlement.inferenceId);
+  #forgetSettled(entries: readonly RowEntry[]): void {
+    for (const { inferenceId, requestEnd } of entries) {
+      if (requestEnd !== null) this.#open.delete(inferenceId);
     }
   }
+}
+
+function rowEntryOrFault(entry: AnyEntry): RowEntry | Error {
+  try {
+    return toRowEntry(entry);
+  } catch (error) {
+    if (!isOneEntrysFault(error)) throw error;
+    return error as Error;
+  }
+}
+
+function receivedAt({ begin }: OpenRequest): number {
+  return begin.cells[1];
 }

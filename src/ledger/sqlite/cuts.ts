@@ -85,6 +85,8 @@ const ERRORS: ReadonlySet<Outcome> = new Set(['failed', 'refused', 'interrupted'
 /** Adds up the facts of requests by hour and cut, just as a report counts them. */
 export class CutSums {
   readonly #sums = new Map<string, CutSum>();
+  /** What was looked for last: most facts of a time are of one cut. */
+  #last: { hour: number; request: RequestFact; attempt: AttemptFact | null; sum: CutSum } | null = null;
 
   values(): IterableIterator<CutSum> {
     return this.#sums.values();
@@ -123,13 +125,14 @@ export class CutSums {
   }
 
   #sumOf(request: RequestFact, attempt: AttemptFact | null): CutSum {
-    const name = cutName(request, attempt);
     const hour = Math.floor(request.received_at / HOUR_MS);
+    const last = this.#last;
+    if (last !== null && last.hour === hour && isSameCut(last, request, attempt)) return last.sum;
+    const name = cutName(request, attempt);
     const key = `${hour}${name}`;
-    const known = this.#sums.get(key);
-    if (known !== undefined) return known;
-    const sum = emptySum(hour, name);
+    const sum = this.#sums.get(key) ?? emptySum(hour, name);
     this.#sums.set(key, sum);
+    this.#last = { hour, request, attempt, sum };
     return sum;
   }
 }
@@ -147,6 +150,38 @@ const TOKEN_COLUMNS = [
 function countRequest(sum: CutSum, request: RequestFact, sign: 1 | -1): void {
   sum.requests += sign;
   if (ERRORS.has(request.outcome)) sum.errors += sign;
+}
+
+/** Whether two facts have the same `cutName`, without making it. */
+function isSameCut(
+  one: { request: RequestFact; attempt: AttemptFact | null },
+  request: RequestFact,
+  attempt: AttemptFact | null,
+): boolean {
+  const other = one.request;
+  return (
+    other.client === request.client &&
+    other.model === request.model &&
+    other.endpoint === request.endpoint &&
+    other.task === request.task &&
+    other.outcome === request.outcome &&
+    other.region === request.region &&
+    isSameCall(one.attempt, attempt)
+  );
+}
+
+function isSameCall(one: AttemptFact | null, other: AttemptFact | null): boolean {
+  if (one === null || other === null) return one === other;
+  return (
+    one.provider === other.provider &&
+    one.provider_model === other.provider_model &&
+    one.key === other.key &&
+    one.region === other.region &&
+    one.usage_source === other.usage_source &&
+    one.outcome === other.outcome &&
+    one.error_code === other.error_code &&
+    one.price === other.price
+  );
 }
 
 function cutName(request: RequestFact, attempt: AttemptFact | null): string {

@@ -1,13 +1,9 @@
-import type { LedgerEntry, RequestSettlement } from '../../domain/ledger.js';
-
-/** A request's end as the ledger takes it: one whose process died has no status. */
-export type AnyRequestSettlement = Omit<RequestSettlement, 'status'> & { status: number | null };
-export type AnyEntry = Omit<LedgerEntry, 'requestSettlement'> & { requestSettlement?: AnyRequestSettlement };
+import type { RowEntry } from '../journal/row-entry.js';
 
 /** What a process said at once, by the number of its journal's record. */
 export interface JournaledBatch {
   seq: number;
-  entries: readonly AnyEntry[];
+  entries: readonly RowEntry[];
 }
 
 /** A settlement of what was never intended, or a call for what has ended. */
@@ -21,9 +17,8 @@ export function isOneEntrysFault(error: unknown): boolean {
 }
 
 /** Places of the entries, those that begin something first. */
-export function inOrder(entries: readonly AnyEntry[]): number[] {
+export function inOrder(entries: readonly RowEntry[]): number[] {
   const places = [...entries.keys()];
-  const begins = (place: number) =>
-    entries[place]?.request !== undefined || entries[place]?.attemptIntent !== undefined;
+  const begins = (place: number) => entries[place]?.request !== null || entries[place]?.attempt !== null;
   return [...places.filter(begins), ...places.filter((place) => !begins(place))];
 }

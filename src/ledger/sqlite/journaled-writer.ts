@@ -1,10 +1,10 @@
 import type { LedgerEntry } from '../../domain/ledger.js';
 import type { Clock, Logger } from '../../domain/ports.js';
-import { encodeEntry, joinEntries } from '../journal/entry-text.js';
 import type { Journal } from '../journal/journal.js';
+import { joinEntries, type RowEntry, toRowEntry } from '../journal/row-entry.js';
 import { isSound } from '../journal/sound-entry.js';
 import type { BatchWriter } from './batch-writer.js';
-import type { JournaledBatch } from './entries.js';
+import { isOneEntrysFault, type JournaledBatch } from './entries.js';
 import { OpenRequests } from './open-requests.js';
 
 export interface JournaledWriterOptions {
@@ -60,20 +60,13 @@ export class JournaledWriter {
    */
   commit(entries: readonly LedgerEntry[]): ReadonlyArray<Error | null> {
     if (this.#obstacle !== null) this.move();
-    const others: LedgerEntry[] = [];
-    const texts: string[] = [];
-    const usual = this.#open.take(entries, isSound, others).filter((entry) => {
-      const text = encodeEntry(entry);
-      if (text !== null) texts.push(text);
-      else {
-        this.#open.giveBack([entry]);
-        others.push(entry);
-      }
-      return text !== null;
-    });
+    const rows = entries.map(usualRowEntry);
+    const usual = this.#open.take(rows.filter((row) => row !== null));
+    const others = usual.length === entries.length ? [] : entriesBut(usual, entries, rows);
     try {
       const results = others.length === 0 ? null : this.#commitAtOnce(others);
-      if (usual.length > 0 || entries.length === 0) this.#append(usual, joinEntries(texts));
+      if (usual.length > 0 || entries.length === 0) this.#append(usual);
+      this.#open.taken(usual);
       if (results === null) return NO_ERRORS;
       return entries.map((entry) => results[others.indexOf(entry)] ?? null);
     } catch (error) {
@@ -112,10 +105,9 @@ export class JournaledWriter {
     return isEmpty;
   }
 
-  #append(entries: readonly LedgerEntry[], text: string): void {
-    const seq = this.#options.journal.append(text);
+  #append(entries: readonly RowEntry[]): void {
+    const seq = this.#options.journal.append(joinEntries(entries));
     if (entries.length === 0) return;
-    this.#open.taken(entries);
     this.#waiting.push({ seq, entries });
     this.#waitingEntries += entries.length;
     if (this.#waitingEntries > MOST_AT_ONCE && !this.isBlocked && this.#lockedSince === null) this.moveIfPossible();
@@ -215,4 +207,24 @@ export class JournaledWriter {
       waitMs = Math.min(waitMs * 2, MAX_RETRY_MS);
     }
   }
+}
+
+/** Null for what only the tables can judge: a value of a wrong type, a decision with a cycle. */
+function usualRowEntry(entry: LedgerEntry): RowEntry | null {
+  try {
+    return isSound(entry) ? toRowEntry(entry) : null;
+  } catch (error) {
+    if (isOneEntrysFault(error)) return null;
+    throw error;
+  }
+}
+
+/** The entries whose rows, at the same places, are not `usual`. */
+function entriesBut(
+  usual: readonly RowEntry[],
+  entries: readonly LedgerEntry[],
+  rows: ReadonlyArray<RowEntry | null>,
+): LedgerEntry[] {
+  const taken = new Set<RowEntry | null>(usual);
+  return entries.filter((_, at) => !taken.has(rows[at] ?? null));
 }

@@ -2,8 +2,9 @@ import { readdirSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { UserError } from '../../domain/errors.js';
-import { decodeEntries, joinEntries } from '../journal/entry-text.js';
+import { splitFormerEntries } from '../journal/former-entries.js';
 import { readJournal } from '../journal/journal.js';
+import { joinEntries, splitEntries } from '../journal/row-entry.js';
 import { BatchWriter } from './batch-writer.js';
 import { besideLedger } from './beside.js';
 import type { JournaledBatch } from './entries.js';
@@ -21,7 +22,7 @@ const LOOK_EVERY_MS = 5;
 /** Who only reads may not be allowed to write, or there is no room, or somebody else writes for long. */
 const IN_THE_WAY = /^(SQLITE_(READONLY|CANTOPEN|PERM|BUSY|LOCKED|FULL|IOERR)|EACCES|EPERM|EROFS|ENOSPC)/;
 
-/** Written to learn whether one can write, and never moved. */
+/** Written to learn whether one can write, and never moved. The same in every version. */
 const NO_ENTRIES = joinEntries([]);
 
 /** The journal of a process, beside the ledger. */
@@ -131,5 +132,7 @@ function isSoonMoved(db: Database, behind: readonly OwnerBehind[], patienceMs: n
 }
 
 function readBatches(file: string): JournaledBatch[] {
-  return readJournal(file).map(({ seq, text }) => ({ seq, entries: decodeEntries(text) }));
+  return readJournal(file).map(({ seq, version, text }) => {
+    return { seq, entries: version === 1 ? splitFormerEntries(text) : splitEntries(text) };
+  });
 }

@@ -6,7 +6,6 @@ import type { LedgerVerification, RepriceOrder, RepriceResult } from '../../doma
 import { SCHEMA_VERSION } from '../migrations/migrate.js';
 import { openUpToDate } from './journals.js';
 import { openForWriting, orExplain, schemaOf } from './open.js';
-import { isProcessDead } from './process-lock.js';
 import { Pruner } from './prune.js';
 import { Repricer } from './reprice.js';
 import { type OnHour, verifySteps } from './verify.js';
@@ -111,26 +110,8 @@ export function countPrunable(path: string, before: number): number {
 export function migrateLedgerFile(path: string): { from: number; to: number } {
   const from = schemaOf(path);
   if (from === SCHEMA_VERSION) return { from, to: from };
-  if (from > 0) refuseLiveOnes(path);
   openForWriting(path, 'power').close();
   return { from, to: SCHEMA_VERSION };
-}
-
-/** An older daemon goes on writing as it knows: what it writes then would be missing in newer tables. */
-function refuseLiveOnes(path: string): void {
-  const db = openForWriting(path, 'process', { migrates: false });
-  try {
-    const rows = db.prepare('SELECT name, pid FROM processes WHERE ended_at IS NULL').all() as Array<{
-      name: string;
-      pid: number;
-    }>;
-    const live = rows.filter(({ name }) => !isProcessDead(path, name));
-    if (live.length === 0) return;
-    const pids = live.map(({ pid }) => pid).join(', ');
-    throw new UserError(`a daemon has ${path} open (process ${pids}); stop it first, then migrate`);
-  } finally {
-    db.close();
-  }
 }
 
 /**

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { UserError } from '../../domain/errors.js';
 import { APPLICATION_ID, checkSchema, migrate, SCHEMA_VERSION } from '../migrations/migrate.js';
+import { isProcessDead } from './process-lock.js';
 
 export type Durability = 'process' | 'power';
 
@@ -13,7 +14,8 @@ export const AUTO_CHECKPOINT_PAGES = 4_000;
 
 /**
  * Opens a ledger for writing, makes it where it is missing, and brings it to the present schema.
- * @throws UserError with one clear line: no permission, not a database, locked, from a newer version
+ * @throws UserError with one clear line: no permission, not a database, locked, from a newer version, from an older one
+ *   that a daemon still has open
  */
 export function openForWriting(
   path: string,
@@ -30,9 +32,23 @@ export function openForWriting(
       db.pragma('foreign_keys = OFF');
       db.pragma('temp_store = MEMORY');
       db.pragma(`wal_autocheckpoint = ${AUTO_CHECKPOINT_PAGES}`);
-      if (migrates) migrate(db, path);
+      if (migrates) migrate(db, path, () => refuseLiveOnes(db, path));
     });
   });
+}
+
+/** An older daemon goes on writing as it knows: what it writes then would be missing in newer tables. */
+function refuseLiveOnes(db: Database.Database, path: string): void {
+  const rows = db.prepare('SELECT name, pid FROM processes WHERE ended_at IS NULL').all() as Array<{
+    name: string;
+    pid: number;
+  }>;
+  const live = rows.filter(({ name }) => !isProcessDead(path, name));
+  if (live.length === 0) return;
+  const pids = live.map(({ pid }) => pid).join(', ');
+  throw new UserError(
+    `a daemon has ${path} open (process ${pids}); stop it first, for its schema is older and is to be brought to ${SCHEMA_VERSION}`,
+  );
 }
 
 /**

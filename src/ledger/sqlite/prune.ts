@@ -10,7 +10,7 @@ const IN_HOUR = 'received_at >= ? AND received_at < ?';
 
 const SQL = {
   nextRow: 'SELECT received_at FROM requests WHERE received_at >= ? AND received_at < ? ORDER BY received_at LIMIT 1',
-  nextLink: 'SELECT min(c.hour) FROM pruned_hours p JOIN chain c ON c.hour = p.hour WHERE p.hour >= ?',
+  nextLink: 'SELECT min(c.hour) FROM pruned_hours p JOIN chain_blocks c ON c.hour = p.hour WHERE p.hour >= ?',
   inFlight: `SELECT EXISTS (SELECT 1 FROM requests INDEXED BY requests_in_flight WHERE outcome = 'in_flight' AND ${IN_HOUR})
     OR EXISTS (SELECT 1 FROM attempts a INDEXED BY attempts_in_flight JOIN requests r ON r.id = a.request_id
       WHERE a.outcome = 'in_flight' AND r.received_at >= ? AND r.received_at < ?)`,
@@ -20,8 +20,8 @@ const SQL = {
   deleteAttempts: 'DELETE FROM attempts WHERE request_id = ?',
   deleteAdjustments: 'DELETE FROM adjustments WHERE request_id = ?',
   deleteRequest: 'DELETE FROM requests WHERE id = ?',
-  deleteLinks: `DELETE FROM chain WHERE hour = ? AND seq < ? + ${LINKS_AT_ONCE}`,
-  firstLink: 'SELECT min(seq) FROM chain WHERE hour = ?',
+  deleteLinks: `DELETE FROM chain_blocks WHERE hour = ? AND seq < ? + ${LINKS_AT_ONCE}`,
+  firstLink: 'SELECT min(seq) FROM chain_blocks WHERE hour = ?',
 } as const;
 
 type Statements = { [K in keyof typeof SQL]: Statement<unknown[]> };

@@ -2,8 +2,8 @@ import type { Database } from 'better-sqlite3';
 import type { RecoveredRow } from '../../domain/ledger.js';
 import type { Logger } from '../../domain/ports.js';
 import { noCounts } from '../../domain/usage.js';
+import type { AnyEntry } from '../journal/row-entry.js';
 import type { BatchWriter } from './batch-writer.js';
-import type { AnyEntry } from './entries.js';
 import { moveJournal, type Owner, removeJournal } from './journals.js';
 import { isProcessDead } from './process-lock.js';
 

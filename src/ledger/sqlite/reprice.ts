@@ -4,10 +4,10 @@ import type { PriceRecord, RepriceOrder, RepriceResult } from '../../domain/ledg
 import type { NanoUsd } from '../../domain/money.js';
 import { costOf, type Price } from '../../domain/pricing.js';
 import { noCounts, USAGE_CLASSES } from '../../domain/usage.js';
+import { amount, componentsText } from '../journal/cells.js';
 import { ChainWriter } from './chain.js';
 import { type AttemptFact, HOUR_MS, type RequestFact } from './cuts.js';
 import { ATTEMPT_FACT_COLUMNS, type AttemptFactSql, toAttemptFact } from './facts.js';
-import { amount, componentsText } from './open-rows.js';
 import { RollupWriter } from './rollup-writer.js';
 import { countsOf } from './rows.js';
 
@@ -163,12 +163,8 @@ export class Repricer {
     const number = (row.number ?? 0) + 1;
     const { id } = this.#price;
     this.#sql.insert.run(request.id, row.attempt, number, this.#now, id, cost.nanoUsd, cost.components);
-    this.#chain.add({
-      receivedAt: request.received_at,
-      requestId: request.id,
-      attempt: row.attempt,
-      adjustment: number,
-      cells: [request.id, row.attempt, number, this.#now, id, cost.nanoUsd.toString(), cost.components],
-    });
+    const cells = [request.id, row.attempt, number, this.#now, id, cost.nanoUsd.toString(), cost.components];
+    const adjusted = { requestId: request.id, attempt: row.attempt, adjustment: number };
+    this.#chain.add(request.received_at, adjusted, JSON.stringify(cells));
   }
 }

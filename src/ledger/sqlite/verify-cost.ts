@@ -1,8 +1,7 @@
 import { ceilDiv } from '../../domain/money.js';
 import { costOf, type RateClass } from '../../domain/pricing.js';
-import { noCounts, USAGE_CLASSES, type UsageCounts } from '../../domain/usage.js';
-import type { Cell } from './chain.js';
-import { amount } from './open-rows.js';
+import { USAGE_CLASSES, type UsageCounts } from '../../domain/usage.js';
+import { type AttemptCells, type AttemptEndCells, amount, countsIn } from '../journal/cells.js';
 import type { PriceBook } from './price-book.js';
 
 /** What of an attempt its cost follows from. Amounts as text. */
@@ -16,19 +15,10 @@ export interface CostedAttempt {
   components: string | null;
 }
 
-/** From a row of `attempts` as `ATTEMPT_CELLS` reads it. */
-export function toCostedAttempt(cells: readonly Cell[]): CostedAttempt {
-  const counts = noCounts();
-  for (const [index, name] of USAGE_CLASSES.entries()) counts[name] = (cells[17 + index] as number | null) ?? null;
-  return {
-    outcome: cells[9] as string,
-    held: cells[12] as string | null,
-    cost: cells[13] as string | null,
-    priceId: cells[15] as string | null,
-    usageSource: cells[16] as string | null,
-    counts,
-    components: cells[29] as string | null,
-  };
+export function toCostedAttempt(begin: AttemptCells, end: AttemptEndCells): CostedAttempt {
+  const [, , , , , , held] = begin;
+  const [priceId, , , outcome, , , cost, , components, , usageSource] = end;
+  return { outcome, held, cost, priceId, usageSource, counts: countsIn(end), components };
 }
 
 /** What is wrong with an attempt's cost, worked out again from its usage and the price book; null when nothing is. */

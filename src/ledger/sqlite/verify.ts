@@ -1,22 +1,15 @@
 import type { Database, Statement } from 'better-sqlite3';
 import type { LedgerDifference, LedgerVerification } from '../../domain/ledger.js';
-import { ADJUSTMENT_CELLS, ATTEMPT_CELLS, type Cell, linkHash, REQUEST_CELLS } from './chain.js';
+import { type ChainLink, isKnownVersion, linkHash, linksOfHour } from './chain.js';
 import { CutSums, HOUR_MS } from './cuts.js';
 import { hasAdjustments } from './facts.js';
+import { LinkedRows } from './linked-rows.js';
 import { PriceBook } from './price-book.js';
 import { rollupsHash } from './rollup-writer.js';
-import { costProblem, toCostedAttempt } from './verify-cost.js';
+import { costProblem } from './verify-cost.js';
 import { costProblemOf, requestsOfHour, totalsProblems } from './verify-rows.js';
 
 export type OnHour = (hour: string, done: number, of: number) => void;
-
-interface ChainRow {
-  seq: number;
-  request_id: number;
-  attempt: number;
-  adjustment: number;
-  hash: string;
-}
 
 /** More than this many are not listed: a ledger so damaged needs its backup. */
 const MAX_DIFFERENCES = 1_000;
@@ -33,10 +26,7 @@ export function* verifySteps(db: Database, onHour: OnHour): Generator<void, Ledg
 class Verifier {
   readonly #db: Database;
   readonly #book: PriceBook;
-  readonly #readRequest: Statement<unknown[]>;
-  readonly #readAttempt: Statement<unknown[]>;
-  readonly #readAdjustment: Statement<unknown[]>;
-  readonly #readLinks: Statement<unknown[]>;
+  readonly #rows: LinkedRows;
   readonly #readName: Statement<unknown[]>;
   readonly #isAdjusted: boolean;
   /** Requests up to this one may be older than the chain. */
@@ -47,14 +37,7 @@ class Verifier {
   constructor(db: Database) {
     this.#db = db;
     this.#book = new PriceBook(db);
-    this.#readRequest = db.prepare(`SELECT ${REQUEST_CELLS} FROM requests WHERE id = ?`).raw();
-    this.#readAttempt = db.prepare(`SELECT ${ATTEMPT_CELLS} FROM attempts WHERE request_id = ? AND attempt = ?`).raw();
-    this.#readAdjustment = db
-      .prepare(`SELECT ${ADJUSTMENT_CELLS} FROM adjustments WHERE request_id = ? AND attempt = ? AND number = ?`)
-      .raw();
-    this.#readLinks = db.prepare(
-      'SELECT seq, request_id, attempt, adjustment, hash FROM chain WHERE hour = ? ORDER BY seq',
-    );
+    this.#rows = new LinkedRows(db);
     this.#readName = db.prepare('SELECT inference_id FROM requests WHERE id = ?').pluck();
     this.#isAdjusted = hasAdjustments(db);
     const mark = db.prepare("SELECT value FROM marks WHERE name = 'unchained_until'").pluck().get();
@@ -86,12 +69,12 @@ class Verifier {
         `SELECT min(hour) FROM ${table}`,
         `SELECT min(hour) FROM ${table} WHERE hour > hours_of_${table}.hour`,
       );
-    const sql = `WITH RECURSIVE ${leap('chain')}, ${leap('rollups')}, ${leaps(
+    const sql = `WITH RECURSIVE ${leap('chain_blocks')}, ${leap('rollups')}, ${leaps(
       'hours_of_requests',
       `SELECT min(received_at) / ${HOUR_MS} FROM requests`,
       `SELECT min(received_at) / ${HOUR_MS} FROM requests WHERE received_at >= (hours_of_requests.hour + 1) * ${HOUR_MS}`,
     )}
-      SELECT hour FROM chain_heads UNION SELECT hour FROM hours_of_chain UNION SELECT hour FROM hours_of_rollups
+      SELECT hour FROM chain_heads UNION SELECT hour FROM hours_of_chain_blocks UNION SELECT hour FROM hours_of_rollups
       UNION SELECT hour FROM hours_of_requests ORDER BY 1`;
     return (this.#db.prepare(sql).pluck().all() as Array<number | null>).filter((hour) => hour !== null);
   }
@@ -99,17 +82,23 @@ class Verifier {
   *#verifyHour(hour: number): Generator<void> {
     const before = this.#differences.length;
     const linked = new Set<string>();
-    let previous = '';
+    let previous: string | null = '';
     let expectedSeq = 1;
-    for (const link of this.#readLinks.iterate(hour) as IterableIterator<ChainRow>) {
-      const { seq, hash } = link;
-      if (seq !== expectedSeq)
+    for (const { seq, link } of linksOfHour(this.#db, hour)) {
+      if (seq !== expectedSeq) previous = null;
+      if (seq > expectedSeq)
         this.#note(hour, null, null, `links ${expectedSeq} to ${seq - 1} of the chain are missing`);
-      linked.add(`${link.request_id}/${link.attempt}/${link.adjustment}`);
-      this.#checked += 1;
-      this.#verifyLink(hour, link, seq === expectedSeq ? previous : null);
-      previous = hash;
+      if (seq < expectedSeq) this.#note(hour, null, null, `link ${seq} of the chain is there twice`);
       expectedSeq = seq + 1;
+      if (link === null) {
+        this.#note(hour, null, null, `link ${seq} of the chain is none`);
+        previous = null;
+        continue;
+      }
+      linked.add(`${link.requestId}/${link.attempt}/${link.adjustment}`);
+      this.#checked += 1;
+      this.#verifyLink(hour, link, previous);
+      previous = link.hash;
       if (seq % 64 === 0) yield;
     }
     this.#verifyHead(hour, { links: expectedSeq - 1, hash: previous });
@@ -121,41 +110,28 @@ class Verifier {
   }
 
   /** `previous` is null where links are missing before this one: its hash cannot be told then. */
-  #verifyLink(hour: number, link: ChainRow, previous: string | null): void {
-    const { request_id: requestId, attempt, adjustment, seq } = link;
-    const cells = this.#cellsOf(link);
+  #verifyLink(hour: number, link: ChainLink, previous: string | null): void {
+    const { requestId, attempt, adjustment, seq, version } = link;
     const what = adjustment === 0 ? 'the row' : `adjustment ${adjustment}`;
     const place = `(row ${requestId}, link ${seq})`;
-    if (cells === undefined) {
+    if (!isKnownVersion(version)) {
+      const problem = `${what} cannot be checked: its link is of version ${version}, which nobody knows ${place}`;
+      this.#note(hour, this.#nameOf(requestId), attempt, problem);
+      return;
+    }
+    const row = this.#rows.read(link);
+    if (row === undefined) {
       this.#note(hour, this.#nameOf(requestId), attempt, `${what} was deleted ${place}`);
-    } else if (previous !== null && linkHash(previous, cells) !== link.hash) {
+    } else if (previous !== null && linkHash(previous, row.text) !== link.hash) {
       this.#note(hour, this.#nameOf(requestId), attempt, `${what} is not as it was written ${place}`);
-    } else if (attempt > 0) {
-      const problem = costProblem(this.#costedBy(link, cells), this.#book);
+    } else if (row.costed !== null) {
+      const problem = costProblem(row.costed, this.#book);
       if (problem !== null) this.#note(hour, this.#nameOf(requestId), attempt, problem);
     }
   }
 
-  #cellsOf({ request_id: requestId, attempt, adjustment }: ChainRow): Cell[] | undefined {
-    if (adjustment > 0) return this.#readAdjustment.get(requestId, attempt, adjustment) as Cell[] | undefined;
-    if (attempt > 0) return this.#readAttempt.get(requestId, attempt) as Cell[] | undefined;
-    return this.#readRequest.get(requestId) as Cell[] | undefined;
-  }
-
-  #costedBy({ request_id: requestId, attempt, adjustment }: ChainRow, cells: readonly Cell[]) {
-    if (adjustment === 0) return toCostedAttempt(cells);
-    const adjusted = this.#readAttempt.get(requestId, attempt) as Cell[] | undefined;
-    const [, , , , priceId, cost, components] = cells as Array<string | null>;
-    return {
-      ...toCostedAttempt(adjusted ?? []),
-      priceId: priceId ?? null,
-      cost: cost ?? null,
-      components: components ?? null,
-    };
-  }
-
   /** Links cut off at the end leave no gap: the head says how many there were. */
-  #verifyHead(hour: number, found: { links: number; hash: string }): void {
+  #verifyHead(hour: number, found: { links: number; hash: string | null }): void {
     const head = this.#db.prepare('SELECT links, hash FROM chain_heads WHERE hour = ?').get(hour) as
       | { links: number; hash: string }
       | undefined;

@@ -1,4 +1,20 @@
+import { ATTEMPT_COLUMNS, ATTEMPT_END_COLUMNS, REQUEST_COLUMNS, REQUEST_END_COLUMNS } from '../journal/cells.js';
 import { ATTEMPT_FACT_COLUMNS } from './facts.js';
+
+const AMOUNTS: ReadonlySet<string> = new Set(['held_nano_usd', 'cost_nano_usd']);
+
+/** Columns as cells have them: amounts as text. */
+export function readable(columns: readonly string[]): string {
+  return columns.map((name) => (AMOUNTS.has(name) ? `CAST(${name} AS TEXT)` : name)).join(', ');
+}
+
+function insert(table: string, columns: readonly string[], isFirstToStand: string): string {
+  return `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')}) ${isFirstToStand}`;
+}
+
+function assigned(columns: readonly string[]): string {
+  return columns.map((name) => `${name} = ?`).join(', ');
+}
 
 /** Every statement of the write path. Settling changes only what is in flight, which makes a second settle a no-op. */
 export const WRITE_SQL = {
@@ -15,32 +31,26 @@ export const WRITE_SQL = {
     INSERT INTO prices (id, origin, effective_from, config_generation, content)
     VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 
-  insertRequest: `
-    INSERT INTO requests (inference_id, received_at, process_id, config_generation, client, tags, endpoint, task, model,
-      region, stream, outcome, attempts)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'in_flight', ?) ON CONFLICT (inference_id) DO NOTHING`,
+  insertRequest: insert(
+    'requests',
+    [...REQUEST_COLUMNS, 'process_id', 'attempts', 'outcome'],
+    'ON CONFLICT (inference_id) DO NOTHING',
+  ),
 
-  findRequest: `
-    SELECT id, inference_id, received_at, process_id, config_generation, client, tags, endpoint, task, model, region,
-      stream, attempts, outcome
-    FROM requests WHERE inference_id = ?`,
+  findRequest: `SELECT id, process_id, attempts, outcome, ${readable(REQUEST_COLUMNS)} FROM requests WHERE inference_id = ?`,
 
-  findAttempt: `
-    SELECT sent_at, provider, provider_model, key, region, CAST(held_nano_usd AS TEXT) AS held
-    FROM attempts WHERE request_id = ? AND attempt = ?`,
+  findAttempt: `SELECT ${readable(ATTEMPT_COLUMNS)} FROM attempts WHERE request_id = ? AND attempt = ?`,
 
-  insertAttempt: `
-    INSERT INTO attempts (request_id, attempt, sent_at, provider, provider_model, key, region, outcome, held_nano_usd,
-      price_id, reserved_tokens)
-    VALUES (?, ?, ?, ?, ?, ?, ?, 'in_flight', ?, ?, ?) ON CONFLICT (request_id, attempt) DO NOTHING`,
+  insertAttempt: insert(
+    'attempts',
+    ['request_id', ...ATTEMPT_COLUMNS, 'price_id', 'outcome'],
+    'ON CONFLICT (request_id, attempt) DO NOTHING',
+  ),
 
   countAttempt: 'UPDATE requests SET attempts = max(attempts, ?) WHERE id = ?',
 
   settleAttempt: `
-    UPDATE attempts SET first_byte_at = ?, ended_at = ?, outcome = ?, status = ?, error_code = ?, cost_nano_usd = ?,
-      unpriced_reason = ?, price_id = ?, usage_source = ?, input = ?, cached_input = ?, cache_write = ?, output = ?,
-      reasoning = ?, audio_input = ?, audio_output = ?, images = ?, characters = ?, audio_ms = ?, search_units = ?,
-      provider_cost_usd = ?, components = ?
+    UPDATE attempts SET ${assigned(ATTEMPT_END_COLUMNS)}
     WHERE request_id = ? AND attempt = ? AND outcome = 'in_flight'`,
 
   readMoved: 'SELECT seq FROM moved WHERE process_id = ?',
@@ -49,6 +59,15 @@ export const WRITE_SQL = {
   attemptFacts: `SELECT ${ATTEMPT_FACT_COLUMNS} FROM attempts a WHERE a.request_id = ? ORDER BY a.attempt`,
 
   settleRequest: `
-    UPDATE requests SET ended_at = ?, outcome = ?, status = ?, error_code = ?, cost_nano_usd = ?, decision = ?
-    WHERE id = ? AND outcome = 'in_flight'`,
+    UPDATE requests SET ${assigned(REQUEST_END_COLUMNS)}, cost_nano_usd = ? WHERE id = ? AND outcome = 'in_flight'`,
+} as const;
+
+/** The same for requests of which everything is known: their rows are written as they stay. */
+export const WHOLE_SQL = {
+  insertRequest: insert(
+    'requests',
+    [...REQUEST_COLUMNS, ...REQUEST_END_COLUMNS, 'process_id', 'attempts', 'cost_nano_usd'],
+    'ON CONFLICT (inference_id) DO NOTHING',
+  ),
+  insertAttempt: insert('attempts', ['request_id', ...ATTEMPT_COLUMNS, ...ATTEMPT_END_COLUMNS], ''),
 } as const;

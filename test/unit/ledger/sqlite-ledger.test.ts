@@ -1,17 +1,25 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/domain/errors.js';
 import { requestsAndAttempts } from '../../../src/ledger/migrations/0001-requests-and-attempts.js';
 import { APPLICATION_ID, SCHEMA_VERSION } from '../../../src/ledger/migrations/migrate.js';
+import { openCalibrationStore } from '../../../src/ledger/sqlite/calibration.js';
+import { verifyLedgerFile } from '../../../src/ledger/sqlite/maintenance.js';
 import { openSqliteReader } from '../../../src/ledger/sqlite/reader.js';
 import { openSqliteLedger } from '../../../src/ledger/sqlite/sqlite-ledger.js';
-import { intentOf, settlementOf } from '../../conformance/ledger-entries.js';
+import { aRequest, aRequestEnd, intentOf, settlementOf } from '../../conformance/ledger-entries.js';
 import { silentLogger } from '../../conformance/silent-logger.js';
 import { FakeClock } from '../../support/fake-clock.js';
+import { toSchema8 } from '../../support/former-schema.js';
 import { until } from '../../support/until.js';
+
+const CHILD = fileURLToPath(new URL('./opening-child.ts', import.meta.url));
 
 describe('a SQLite ledger file', () => {
   let folder: string;
@@ -82,6 +90,54 @@ describe('a SQLite ledger file', () => {
     expect(ledger.reader().getRequest('a')?.prices).toHaveLength(1);
     await ledger.close();
   });
+
+  it('of an older schema that an older daemon has open is left as it is, until that has gone', async () => {
+    const older = open({ processId: 'older' });
+    await older.write(intentOf('a'));
+    expect(older.reader().getRequest('a')?.outcome).toBe('in_flight');
+    edit(`PRAGMA user_version = ${SCHEMA_VERSION - 1}`);
+    const before = schema();
+    expect(complaint(() => open())).toMatch(/a daemon has .* open \(process \d+\); stop it first, .* older/);
+    expect(complaint(() => openCalibrationStore(path, () => 0))).toMatch(/a daemon has .* open/);
+    expect(schema()).toEqual(before);
+    edit(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+    // Of this schema any number may be open.
+    const other = open();
+    await older.write(settlementOf('a'));
+    expect(other.reader().getRequest('a')?.outcome).toBe('ok');
+    await other.close();
+    await older.close();
+    toSchema8(path);
+    await open().close();
+    expect(schema()).toContain(SCHEMA_VERSION);
+  });
+
+  it('of an older schema is brought up to date once by several processes that start at once', async () => {
+    const ledger = open();
+    const refused = aRequestEnd({ inferenceId: 'a', outcome: 'refused', status: 429 });
+    await ledger.write({ request: aRequest({ inferenceId: 'a' }), requestSettlement: refused });
+    await ledger.close();
+    toSchema8(path);
+    const children = Array.from({ length: 4 }, () =>
+      spawn(process.execPath, ['--import', 'tsx', CHILD, path], { stdio: ['pipe', 'pipe', 'inherit'] }),
+    );
+    const ends = children.map((child) => once(child, 'close'));
+    // All of them are there at once, or have failed.
+    await Promise.all(children.map(({ stdout }, at) => Promise.race([once(stdout, 'data'), ends[at]])));
+    for (const { stdin } of children) stdin.end();
+    expect((await Promise.all(ends)).map(([code]) => code)).toEqual([0, 0, 0, 0]);
+    await open().close();
+    expect(verifyLedgerFile(path).differences).toEqual([]);
+  });
+
+  /** Its number, and every table it has. */
+  function schema(): unknown[] {
+    const db = new Database(path, { readonly: true });
+    const tables = db.prepare('SELECT sql FROM sqlite_schema ORDER BY name').pluck().all();
+    const version = db.pragma('user_version', { simple: true });
+    db.close();
+    return [version, ...tables];
+  }
 
   it('of another program is refused', () => {
     edit('CREATE TABLE songs (id INTEGER)');

@@ -34,9 +34,24 @@ describe('a journal', () => {
       { lastSeq: 41, isSynced },
     );
     expect(readJournal(path)).toEqual([
-      { seq: 42, text: 'one' },
-      { seq: 43, text: 'zwei ☂ 🚚' },
+      { seq: 42, version: 2, text: 'one' },
+      { seq: 43, version: 2, text: 'zwei ☂ 🚚' },
     ]);
+  });
+
+  it('of a former version is read, and told from one of this', () => {
+    withJournal((journal) => {
+      journal.append('one');
+      journal.append('two');
+    });
+    const text = readFileSync(path, 'latin1').replaceAll('WBJ2', 'WBJ1');
+    writeFileSync(path, text, 'latin1');
+    expect(readJournal(path)).toEqual([
+      { seq: 1, version: 1, text: 'one' },
+      { seq: 2, version: 1, text: 'two' },
+    ]);
+    writeFileSync(path, text.replaceAll('WBJ1', 'WBJ3'), 'latin1');
+    expect(readJournal(path)).toEqual([]);
   });
 
   it('is empty where there is no file', () => {
@@ -53,7 +68,7 @@ describe('a journal', () => {
       }
       expect(statSync(path).size).toBe(size);
     });
-    expect(readJournal(path)).toEqual([{ seq: 101, text: 'y'.repeat(4_000) }]);
+    expect(readJournal(path)).toEqual([{ seq: 101, version: 2, text: 'y'.repeat(4_000) }]);
   });
 
   it('does not take older records, which begin where a newer one ends, for what follows it', () => {
@@ -62,7 +77,7 @@ describe('a journal', () => {
       journal.clear();
       journal.append('dddd');
     });
-    expect(readJournal(path)).toEqual([{ seq: 4, text: 'dddd' }]);
+    expect(readJournal(path)).toEqual([{ seq: 4, version: 2, text: 'dddd' }]);
   });
 
   it('ends before the first record that is not whole, wherever it was cut', () => {
@@ -72,7 +87,7 @@ describe('a journal', () => {
     });
     const whole = readFileSync(path);
     const first = readJournal(path).slice(0, 1);
-    const end = whole.indexOf('WBJ1', 1);
+    const end = whole.indexOf('WBJ2', 1);
     for (let size = 0; size < whole.length; size += 1) {
       writeFileSync(path, whole);
       truncateSync(path, size);
@@ -103,7 +118,7 @@ describe('a journal', () => {
       withJournal((journal) => {
         expect(journal.append('fits')).toBe(1);
         expect(() => journal.append('x'.repeat(100_000))).toThrow(/ENOSPC/);
-        expect(readJournal(path)).toEqual([{ seq: 1, text: 'fits' }]);
+        expect(readJournal(path)).toEqual([{ seq: 1, version: 2, text: 'fits' }]);
         expect(journal.append('fits too')).toBe(3);
       });
       expect(readJournal(path).map(({ seq }) => seq)).toEqual([1, 3]);
@@ -120,7 +135,7 @@ describe('a journal', () => {
           let seq = 0;
           for (const round of rounds) {
             journal.clear();
-            const appended = round.map((text) => ({ seq: journal.append(text), text }));
+            const appended = round.map((text) => ({ seq: journal.append(text), version: 2, text }));
             const read = readJournal(path).filter((record) => record.seq > seq);
             expect(read).toEqual(appended);
             seq = appended.at(-1)?.seq ?? seq;

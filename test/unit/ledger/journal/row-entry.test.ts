@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { LedgerEntry } from '../../../../src/domain/ledger.js';
 import { RATE_CLASSES } from '../../../../src/domain/pricing.js';
 import { USAGE_CLASSES, type UsageCounts } from '../../../../src/domain/usage.js';
-import { decodeEntries, encodeEntry, joinEntries } from '../../../../src/ledger/journal/entry-text.js';
+import { joinEntries, splitEntries, toRowEntry } from '../../../../src/ledger/journal/row-entry.js';
 import { isSound } from '../../../../src/ledger/journal/sound-entry.js';
 import { intentOf, settlementOf } from '../../../conformance/ledger-entries.js';
 
@@ -73,20 +73,23 @@ const requestSettlement = fc.record({
   // What JSON cannot tell apart from another value is not used here: -0 from 0, a member without a value from none.
   decision: fc.jsonValue().map((value) => JSON.parse(JSON.stringify(value))),
 });
-const entry: fc.Arbitrary<LedgerEntry> = fc.record(
-  { request, attemptIntent, attemptSettlement, requestSettlement },
-  { requiredKeys: [] },
-);
+/** All its parts are about one request. */
+const entry: fc.Arbitrary<LedgerEntry> = fc
+  .tuple(text, fc.record({ request, attemptIntent, attemptSettlement, requestSettlement }, { requiredKeys: [] }))
+  .map(([inferenceId, parts]) => {
+    const named = Object.entries(parts).map(([name, part]) => [name, { ...part, inferenceId }]);
+    return Object.fromEntries(named) as LedgerEntry;
+  });
 
-describe('entries as text', () => {
+describe('entries as the tables take them', () => {
   const cycle: unknown[] = [];
   cycle.push(cycle);
 
-  it('come back as they were', () => {
+  it('come back from their text as they were', () => {
     fc.assert(
       fc.property(fc.array(entry, { maxLength: 5 }), (entries) => {
-        const texts = entries.map((one) => encodeEntry(one) as string);
-        expect(decodeEntries(joinEntries(texts))).toEqual(entries);
+        const rows = entries.map(toRowEntry);
+        expect(splitEntries(joinEntries(rows))).toEqual(rows);
       }),
       { numRuns: 500 },
     );
@@ -100,7 +103,11 @@ describe('entries as text', () => {
     ['a cycle', cycle],
     ['a bigint', [1n]],
   ])('are none for a decision with %s', (_, decision) => {
-    expect(encodeEntry(settlementOf('a', { request: { decision } }))).toBeNull();
+    expect(() => toRowEntry(settlementOf('a', { request: { decision } }))).toThrow(TypeError);
+  });
+
+  it('are none for parts about several requests', () => {
+    expect(() => toRowEntry({ ...intentOf('a'), ...settlementOf('b') })).toThrow('an entry is about one request');
   });
 
   it.each([
