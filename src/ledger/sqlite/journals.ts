@@ -16,7 +16,7 @@ export interface Owner {
   name: string;
 }
 
-/** A process that lives moves what it has journaled within some 10 ms, unless something is in its way. */
+/** A process that lives moves what it has journaled within some 50 ms, unless something is in its way. */
 const PATIENCE_MS = 1_000;
 const LOOK_EVERY_MS = 5;
 /** Who only reads may not be allowed to write, or there is no room, or somebody else writes for long. */
