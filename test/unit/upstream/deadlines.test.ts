@@ -1,12 +1,29 @@
-import { describe, expect, it } from 'vitest';
+import { createHook } from 'node:async_hooks';
+import { setImmediate as turn } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Deadlines } from '../../../src/upstream/deadlines.js';
 import { until } from '../../support/until.js';
 
-function timers(): number {
-  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+/** Timers that deadlines made, and nobody else in this process, as long as they run. */
+const running = new Set<number>();
+const hook = createHook({
+  init(id, type) {
+    if (type === 'Timeout' && new Error().stack?.includes('/upstream/deadlines.ts')) running.add(id);
+  },
+  destroy: (id) => void running.delete(id),
+});
+
+async function timers(): Promise<number> {
+  // The end of a timer is told a turn later.
+  await turn();
+  await turn();
+  return running.size;
 }
 
 describe('deadlines', () => {
+  beforeAll(() => void hook.enable());
+  afterAll(() => void hook.disable());
+
   it('expire in time, in their order, whatever their lengths', async () => {
     const deadlines = new Deadlines();
     const began = performance.now();
@@ -43,28 +60,27 @@ describe('deadlines', () => {
     expect(expired).toEqual(['second', 'first']);
   });
 
-  it('that are all stopped leave no timer', () => {
+  it('that are all stopped leave no timer', async () => {
     const deadlines = new Deadlines();
-    const before = timers();
+    const before = await timers();
     const all = [10, 10, 20].map((ms) => deadlines.start(ms * 1_000, () => {}));
-    expect(timers()).toBe(before + 2);
+    expect(await timers()).toBe(before + 2);
     for (const deadline of all) deadlines.stop(deadline);
-    expect(timers()).toBe(before);
+    expect(await timers()).toBe(before);
   });
 
   it('that begin anew as they expire have one timer, and leave none', async () => {
     const deadlines = new Deadlines();
-    const before = timers();
+    const before = await timers();
     let count = 0;
     const again = deadlines.start(10, () => {
       count += 1;
       deadlines.join(again);
     });
-    // Not by waiting with a timer: those are what is counted.
-    while (count < 3) await new Promise((resolve) => setImmediate(resolve));
-    expect(timers()).toBe(before + 1);
+    await until('three', () => count === 3);
+    expect(await timers()).toBe(before + 1);
     deadlines.stop(again);
-    expect(timers()).toBe(before);
+    expect(await timers()).toBe(before);
   });
 
   it('may begin others as they expire', async () => {
