@@ -84,6 +84,7 @@ function send(
     life: request.life,
     limits: { sent: () => noteSent(plan) },
     secrets,
+    isBrought: target.isBrought === true,
   };
   if (helper.predicts === true) return new Prediction(plan, parts, secrets).make(call);
   return client.send(call).then((result) => readResult(plan, result, secrets, clock.now()));

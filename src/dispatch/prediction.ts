@@ -216,6 +216,7 @@ export class Prediction implements StreamOwner {
       // Limits count predictions, not how often one is asked for.
       limits: { sent: () => {} },
       secrets: this.#secrets,
+      isBrought: target.isBrought === true,
     };
   }
 

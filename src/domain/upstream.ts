@@ -19,6 +19,8 @@ export interface UpstreamCall {
   limits: { sent(): void };
   /** Removed from whatever the provider says. */
   secrets: readonly string[];
+  /** Its key is the client's own: nothing of the call is kept. */
+  isBrought?: boolean;
 }
 
 /** Takes bytes of an answer. True for more, false for enough; a promise of it is waited for, and the provider then too. */

@@ -7,7 +7,6 @@ import type {
   ProviderAdapter,
   TaskHelper,
   UpstreamAnswer,
-  UpstreamRoute,
   UpstreamTarget,
 } from '../domain/provider.js';
 import type { Secret } from '../domain/secret.js';
@@ -94,7 +93,7 @@ export function openAiCompatible(settings: OpenAiSettings): ProviderAdapter {
 export function openAiHelper(task: OpenAiTask, settings: Partial<OpenAiSettings> = {}): TaskHelper {
   const root = rootPath(settings);
   const path = PATHS[task];
-  const { billedBeside, url = (target) => `${apiRoot(target.baseUrl, root)}${path}` } = settings;
+  const { billedBeside, url = rememberedUrls(root, path) } = settings;
   const payloadOptions: OpenAiPayloadOptions = {
     streamUsage: settings.streamUsage ?? 'ask',
     maxTokensName: settings.maxTokensName ?? (() => null),
@@ -106,18 +105,8 @@ export function openAiHelper(task: OpenAiTask, settings: Partial<OpenAiSettings>
   };
   const optionsFor = (target: UpstreamTarget): OpenAiAnswerOptions =>
     billedBeside === undefined ? answerOptions : { ...answerOptions, beside: billedBeside(target.providerModel) };
-  /** Targets are made once, and asked over and over. */
-  const routes = new WeakMap<UpstreamTarget, UpstreamRoute>();
-  const routeOf = (target: UpstreamTarget): UpstreamRoute => {
-    let route = routes.get(target);
-    if (route === undefined) {
-      route = { method: 'POST', url: url(target, path) };
-      routes.set(target, route);
-    }
-    return route;
-  };
   const helper: TaskHelper = {
-    makeRoute: (_request, target) => routeOf(target),
+    makeRoute: (_request, target) => ({ method: 'POST', url: url(target, path) }),
     preparePayload: (request, target) => prepareOpenAiPayload(request, target, payloadOptions),
     getResponse(answer: UpstreamAnswer, request: TaskRequest, target: UpstreamTarget): AnswerOutcome {
       return readOpenAiAnswer(answer, request, optionsFor(target));
@@ -125,6 +114,19 @@ export function openAiHelper(task: OpenAiTask, settings: Partial<OpenAiSettings>
   };
   if (task === 'embedding') return helper;
   return { ...helper, openStream: (request, target) => new OpenAiStreamReader(request, optionsFor(target)) };
+}
+
+/** Where each target is asked: targets are made once, and asked over and over. */
+function rememberedUrls(root: string, path: string): (target: UpstreamTarget) => string {
+  const urls = new WeakMap<UpstreamTarget, string>();
+  return (target) => {
+    let url = urls.get(target);
+    if (url === undefined) {
+      url = `${apiRoot(target.baseUrl, root)}${path}`;
+      urls.set(target, url);
+    }
+    return url;
+  };
 }
 
 function rootPath({ defaultPath, baseUrl = null }: Partial<OpenAiSettings>): string {

@@ -94,7 +94,9 @@ export function addField(headers: HeaderFields, line: string): boolean {
 
 function nameAt(text: string, start: number): FieldName {
   const colon = text.indexOf(':', start);
-  return { text: text.slice(start, colon + 1), name: text.slice(start, colon).toLowerCase() };
+  // A string of its own: a slice would keep the whole head, and what came behind it, as long as the server says the same.
+  const own = Buffer.from(text.slice(start, colon + 1), 'latin1').toString('latin1');
+  return { text: own, name: own.slice(0, -1).toLowerCase() };
 }
 
 function add(headers: HeaderFields, name: string, raw: string): void {

@@ -69,7 +69,10 @@ export class Origin {
   }
 }
 
-function plainRequest(texts: RequestTexts, { route, headers, payload }: UpstreamCall): RequestText | null {
+function plainRequest(
+  texts: RequestTexts,
+  { route, headers, payload, isBrought = false }: UpstreamCall,
+): RequestText | null {
   if (payload?.kind === 'stream') return null;
-  return texts.of({ method: route.method, headers, body: payload === null ? null : payload.body });
+  return texts.of({ method: route.method, headers, body: payload === null ? null : payload.body, isBrought });
 }

@@ -34,6 +34,16 @@ export interface RequestParts {
   method: UpstreamRoute['method'];
   headers: HeaderFields;
   body: string | Uint8Array | null;
+  /** The key is the client's own: what the headers say is not kept. */
+  isBrought?: boolean;
+}
+
+/** What a head is made of, and the head without its length. */
+interface Beginning {
+  method: string;
+  /** Names and values in turn. */
+  fields: readonly string[];
+  head: string;
 }
 
 /** The requests to one path of one host. */
@@ -42,10 +52,8 @@ export class RequestTexts {
   /** As the `host` header says it, with a port where the URL has one. */
   readonly #host: string;
   readonly #isPlain: boolean;
-  /** The head before this, and what it was made of: nearly all differ in nothing but their length. */
-  #method = '';
-  #fields: readonly string[] = [];
-  #head = '';
+  /** That of the call before this: nearly all differ in nothing but their length. */
+  #before: Beginning | null = null;
 
   constructor(path: string, host: string) {
     this.path = path;
@@ -57,40 +65,40 @@ export class RequestTexts {
    * The request, in the order undici writes it; null for one that is not as plain as nearly all are, and for one that is
    * invalid: undici sends those, or says what is wrong with them.
    */
-  of({ method, headers, body }: RequestParts): RequestText | null {
+  of({ method, headers, body, isBrought = false }: RequestParts): RequestText | null {
     const bytes = body === null ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
     if (!this.#isPlain || (method !== 'POST' && bytes > 0)) return null;
-    if (!this.#isAsBefore(method, headers) && !this.#begin(method, headers)) return null;
-    const head = method === 'POST' ? `${this.#head}content-length: ${bytes}\r\n\r\n` : `${this.#head}\r\n`;
-    return { head, body: bytes === 0 ? null : body, bytes };
+    const before = this.#before;
+    const isAsBefore = before !== null && isSame(before, method, headers);
+    const beginning = isAsBefore ? before : this.#begin(method, headers);
+    if (beginning === null) return null;
+    if (!isBrought) this.#before = beginning;
+    const end = method === 'POST' ? `content-length: ${bytes}\r\n\r\n` : '\r\n';
+    return { head: beginning.head + end, body: bytes === 0 ? null : body, bytes };
   }
 
-  #isAsBefore(method: string, headers: HeaderFields): boolean {
-    const fields = this.#fields;
-    let at = 0;
-    for (const name in headers) {
-      if (fields[at] !== name || fields[at + 1] !== headers[name]) return false;
-      at += 2;
-    }
-    return at === fields.length && method === this.#method;
-  }
-
-  /** False for headers that are not plain. */
-  #begin(method: string, headers: HeaderFields): boolean {
+  /** Null for headers that are not plain. */
+  #begin(method: string, headers: HeaderFields): Beginning | null {
     const fields: string[] = [];
     let head = `${method} ${this.path} HTTP/1.1\r\nhost: ${this.#host}\r\nconnection: keep-alive\r\n`;
     for (const name in headers) {
       const value = headers[name];
-      if (typeof value !== 'string' || !VALUE.test(value)) return false;
-      if (!TOKEN.test(name) || RESERVED.has(name.toLowerCase())) return false;
+      if (typeof value !== 'string' || !VALUE.test(value)) return null;
+      if (!TOKEN.test(name) || RESERVED.has(name.toLowerCase())) return null;
       head += `${name}: ${value}\r\n`;
       fields.push(name, value);
     }
-    this.#method = method;
-    this.#fields = fields;
-    this.#head = head;
-    return true;
+    return { method, fields, head };
   }
+}
+
+function isSame({ method, fields }: Beginning, ofMethod: string, headers: HeaderFields): boolean {
+  let at = 0;
+  for (const name in headers) {
+    if (fields[at] !== name || fields[at + 1] !== headers[name]) return false;
+    at += 2;
+  }
+  return at === fields.length && method === ofMethod;
 }
 
 /** Head and body in one write to the system. */

@@ -47,6 +47,33 @@ describe('the base URL', () => {
   });
 });
 
+describe('the route', () => {
+  const settings = { id: 'x', docs: 'd', sample: {}, baseUrl: 'https://x.test' };
+  const request = openTaskRequest('chat', parseJsonBody(`{"model":"m",${MESSAGES}}`));
+
+  it('is each call’s own, so that who is given one may change it', () => {
+    const adapter = openAiCompatible(settings);
+    const target = aTarget(adapter);
+    const route = () => adapter.tasks.chat?.makeRoute(request, target) as { url: string };
+    const [first, second] = [route(), route()];
+    first.url += '?api-version=1';
+    expect(second.url).not.toContain('?');
+    expect(route().url).toBe(second.url);
+  });
+
+  it('is asked for each time where an adapter says it', () => {
+    let region = 0;
+    const url = () => {
+      region += 1;
+      return `https://r${region}.test/chat`;
+    };
+    const adapter = openAiCompatible({ ...settings, url });
+    const target = aTarget(adapter);
+    const urls = [1, 2].map(() => adapter.tasks.chat?.makeRoute(request, target).url);
+    expect(urls).toEqual(['https://r1.test/chat', 'https://r2.test/chat']);
+  });
+});
+
 describe('the body sent', () => {
   it('has the provider’s model first and the client’s members byte for byte', () => {
     expect(
