@@ -10,15 +10,18 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { crc32 } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UserError } from '../../src/domain/errors.js';
-import { readJournal } from '../../src/ledger/journal/journal.js';
+import { Journal, readJournal } from '../../src/ledger/journal/journal.js';
+import { joinEntries, toRowEntry } from '../../src/ledger/journal/row-entry.js';
 import { migrateLedgerFile, verifyLedgerFile } from '../../src/ledger/sqlite/maintenance.js';
 import { openSqliteReader } from '../../src/ledger/sqlite/reader.js';
 import { openSqliteLedger } from '../../src/ledger/sqlite/sqlite-ledger.js';
@@ -38,6 +41,18 @@ function nested(depth: number): unknown {
   for (let at = 0; at < depth; at += 1) value = [value];
   return value;
 }
+
+/** Holds the lock for longer than a reader waits for it, and then has moved everything. */
+const SLOW_OWNER = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const db = new (require(workerData.driver))(workerData.path);
+  db.exec('BEGIN IMMEDIATE');
+  parentPort.postMessage('locked');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60);
+  db.exec("INSERT OR REPLACE INTO moved SELECT id, 101 FROM processes WHERE name = 'owner'");
+  db.exec('COMMIT');
+  db.close();
+`;
 
 describe('a journal beside the ledger', () => {
   let folder: string;
@@ -80,6 +95,18 @@ describe('a journal beside the ledger', () => {
     expect(journals()).toHaveLength(1);
     await ledger.close();
     expect(journals()).toEqual([]);
+  });
+
+  it('holds few entries back for a moment, for company', async () => {
+    const ledger = open();
+    const other = new Database(path, { readonly: true });
+    const rows = other.prepare('SELECT count(*) FROM requests').pluck();
+    const began = performance.now();
+    await ledger.write(intentOf('a'));
+    await until('it is moved', () => rows.get() === 1);
+    expect(performance.now() - began).toBeGreaterThan(45);
+    other.close();
+    await ledger.close();
   });
 
   it('is moved into the tables by the next process when the last could not', async () => {
@@ -306,6 +333,22 @@ describe('a journal beside the ledger', () => {
     other.close();
     expect(reader.getRequest('first')?.outcome).toBe('ok');
     reader.close();
+  });
+
+  it('is waited for by another daemon while its owner, which waits for company and for a lock, takes its time', async () => {
+    await closedWhileLocked('owner');
+    const ledger = open('reader');
+    const reader = ledger.reader();
+    expect(reader.getRequest('first')?.outcome).toBe('ok');
+    const journal = new Journal({ path: `${path}-entries-owner`, mode: 0o600, lastSeq: 100, isSynced: false });
+    journal.append(joinEntries([toRowEntry(intentOf('third'))]));
+    const driver = createRequire(import.meta.url).resolve('better-sqlite3');
+    const owner = new Worker(SLOW_OWNER, { eval: true, workerData: { path, driver } });
+    await once(owner, 'message');
+    expect(reader.getRequest('first')?.outcome).toBe('ok');
+    await once(owner, 'exit');
+    journal.remove();
+    await ledger.close();
   });
 
   describe.skipIf(process.getuid?.() !== 0)('for a user who may only read', () => {

@@ -16,7 +16,7 @@ export interface JournaledWriterOptions {
   onMoved: (entries: number) => void;
 }
 
-/** From the first entry that waits until all are moved: what the tables are behind by. */
+/** From the first entry that waits until all are moved: what the tables are behind by, under load. */
 const MOVE_AFTER_MS = 10;
 /** Fewer than so many wait so much longer for others: a transaction costs as much as ten requests. */
 const FEW_ENTRIES = 20;

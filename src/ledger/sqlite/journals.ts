@@ -19,6 +19,8 @@ export interface Owner {
 /** A process that lives moves what it has journaled within some 50 ms, unless something is in its way. */
 const PATIENCE_MS = 1_000;
 const LOOK_EVERY_MS = 5;
+/** So long an owner may take that waits for company, and for a lock. */
+const OWNER_MS = 80;
 /** Who only reads may not be allowed to write, or there is no room, or somebody else writes for long. */
 const IN_THE_WAY = /^(SQLITE_(READONLY|CANTOPEN|PERM|BUSY|LOCKED|FULL|IOERR)|EACCES|EPERM|EROFS|ENOSPC)/;
 
@@ -47,7 +49,7 @@ export function removeJournal(ledgerPath: string, processName: string): void {
 /**
  * Sees to it that the tables have everything that was acknowledged before, by any process but `self`. `db` is a connection
  * that reads. Where writing is not allowed or not possible, whose journal it is is waited for.
- * @throws UserError when that has been for `patienceMs`, or a journal cannot be read
+ * @throws UserError when that has been for `patienceMs` and no less than an owner may take, or a journal cannot be read
  */
 export function catchUp(
   ledgerPath: string,
@@ -122,7 +124,7 @@ function findOwner(db: Database, name: string): { id: number; moved: number } | 
 
 function isSoonMoved(db: Database, behind: readonly OwnerBehind[], patienceMs: number): boolean {
   const pause = new Int32Array(new SharedArrayBuffer(4));
-  const end = performance.now() + patienceMs;
+  const end = performance.now() + Math.max(patienceMs, OWNER_MS);
   const isMoved = ({ name, last }: OwnerBehind) => (findOwner(db, name)?.moved ?? 0) >= last;
   while (!behind.every(isMoved)) {
     if (performance.now() > end) return false;
