@@ -36,11 +36,15 @@ class RotatingKeyPool implements KeyPool {
   readonly #keys: RotatingKey[];
   readonly #memory: KeyMemory;
   readonly #options: KeyPoolOptions;
+  readonly #areEqual: boolean;
+  /** Whose turn it is next where all weigh the same and nothing is known against any. */
+  #next = 0;
 
   constructor(options: KeyPoolOptions) {
     this.#options = options;
     this.#keys = options.keys.map((key) => ({ key, credit: 0 }));
     this.#memory = options.memory ?? createKeyMemory();
+    this.#areEqual = options.keys.every(({ weight }) => weight === options.keys[0]?.weight);
   }
 
   turn(used: ReadonlySet<string>): KeyTurn | null {
@@ -48,7 +52,7 @@ class RotatingKeyPool implements KeyPool {
     const areAllReady = this.#memory.size === 0;
     const [only] = this.#keys;
     if (areAllReady && only !== undefined && this.#keys.length === 1) return alone(only.key);
-    if (areAllReady && used.size === 0) return turnOf(this.#keys, []);
+    if (areAllReady && used.size === 0) return this.#areEqual ? this.#nextOfAll() : turnOf(this.#keys, []);
     const now = this.#options.clock.now();
     if (only !== undefined && this.#keys.length === 1) return this.#isReady(only.key.id, now) ? alone(only.key) : null;
     const fresh: RotatingKey[] = [];
@@ -59,6 +63,13 @@ class RotatingKeyPool implements KeyPool {
       else fresh.push(entry);
     }
     return turnOf(fresh, again);
+  }
+
+  /** What `turnOf` would say, without a look at each of what may be thousands. */
+  #nextOfAll(): KeyTurn | null {
+    const at = this.#next;
+    this.#next = at + 1 < this.#keys.length ? at + 1 : 0;
+    return turnAt(this.#keys, at, []);
   }
 
   usable(): readonly ProviderKey[] {
@@ -139,7 +150,10 @@ function noOthers(): readonly ProviderKey[] {
 
 /** `again`: keys that come after all others, in the order of the file. */
 function turnOf(fresh: readonly RotatingKey[], again: readonly ProviderKey[]): KeyTurn | null {
-  const at = nextInTurn(fresh);
+  return turnAt(fresh, nextInTurn(fresh), again);
+}
+
+function turnAt(fresh: readonly RotatingKey[], at: number, again: readonly ProviderKey[]): KeyTurn | null {
   const chosen = fresh[at];
   if (chosen !== undefined) {
     const others = () => [...fresh.slice(at + 1), ...fresh.slice(0, at)].map((entry) => entry.key).concat(again);
