@@ -411,6 +411,8 @@ describe('a prediction’s stream', () => {
     // Within 700 ms each: at once, every 250 ms, and once more as the time is over.
     expect(countOf('stream')).toBeGreaterThan(countOf('make'));
     expect(countOf('stream')).toBeLessThanOrEqual(4 * countOf('make'));
+    // Left on its way, it would be seen by the next test.
+    await until('the cancels', () => countOf('cancel') === countOf('make'));
   });
 
   it('of a model without one is its answer', async () => {
