@@ -79,6 +79,21 @@ export type AttemptEndCells = [
   ...counts: Array<number | null>,
 ];
 
+/** The columns of the counts, in the order of `USAGE_CLASSES`. */
+export const ATTEMPT_COUNT_COLUMNS = [
+  'input',
+  'cached_input',
+  'cache_write',
+  'output',
+  'reasoning',
+  'audio_input',
+  'audio_output',
+  'images',
+  'characters',
+  'audio_ms',
+  'search_units',
+] as const;
+
 export const ATTEMPT_END_COLUMNS = [
   'price_id',
   'first_byte_at',
@@ -91,17 +106,7 @@ export const ATTEMPT_END_COLUMNS = [
   'components',
   'provider_cost_usd',
   'usage_source',
-  'input',
-  'cached_input',
-  'cache_write',
-  'output',
-  'reasoning',
-  'audio_input',
-  'audio_output',
-  'images',
-  'characters',
-  'audio_ms',
-  'search_units',
+  ...ATTEMPT_COUNT_COLUMNS,
 ] as const;
 
 /** What settling adds to a row of `requests`, in the order of `REQUEST_END_COLUMNS`. */

@@ -1,18 +1,15 @@
 import type { Database, Statement } from 'better-sqlite3';
 import type { PriceRecord } from '../../domain/ledger.js';
-import { type AttemptCells, amount, amountText, type RequestCells } from '../journal/cells.js';
-import { type AnyEntry, type Part, partOf, type RowEntry, toRowEntry } from '../journal/row-entry.js';
-import { attemptText, ChainWriter, requestText } from './chain.js';
-import type { AttemptFact } from './cuts.js';
-import { inOrder, isOneEntrysFault, type JournaledBatch, UnknownRowError } from './entries.js';
-import { type AttemptFactSql, toAttemptFact } from './facts.js';
-import { attemptFact, type OpenAttempt, type OpenRequest, requestFact, sumOf } from './open-rows.js';
+import { type AnyEntry, type RowEntry, toRowEntry } from '../journal/row-entry.js';
+import { ChainWriter } from './chain.js';
+import { inOrder, isOneEntrysFault, type JournaledBatch } from './entries.js';
 import { RollupWriter } from './rollup-writer.js';
+import { StepWriter } from './step-writer.js';
 import { byRequest, toWhole } from './whole-requests.js';
-import { WholeWriter } from './whole-writer.js';
-import { WRITE_SQL } from './write-sql.js';
+import { type WholeRow, WholeWriter } from './whole-writer.js';
+import { BATCH_SQL } from './write-sql.js';
 
-type Statements = { [K in keyof typeof WRITE_SQL]: Statement<unknown[]> };
+type Statements = { [K in keyof typeof BATCH_SQL]: Statement<unknown[]> };
 
 /** Writes batches of entries with prepared statements, each batch in one transaction. */
 export class BatchWriter {
@@ -22,19 +19,22 @@ export class BatchWriter {
   readonly #chain: ChainWriter;
   readonly #rollups: RollupWriter;
   readonly #whole: WholeWriter;
-  readonly #open = new Map<string, OpenRequest>();
+  readonly #steps: StepWriter;
+  /** Of all requests', within a transaction. */
+  #newestId: number | null = null;
 
   constructor(db: Database, processId: number) {
     this.#db = db;
     this.#processId = processId;
     this.#chain = new ChainWriter(db);
     this.#rollups = new RollupWriter(db);
-    this.#whole = new WholeWriter(db, { processId, chain: this.#chain, rollups: this.#rollups });
+    const parts = { processId, chain: this.#chain, rollups: this.#rollups };
+    this.#whole = new WholeWriter(db, parts);
+    this.#steps = new StepWriter(db, parts);
     this.#statements = Object.fromEntries(
-      Object.entries(WRITE_SQL).map(([name, sql]) => [name, db.prepare<unknown[]>(sql)]),
+      Object.entries(BATCH_SQL).map(([name, sql]) => [name, db.prepare<unknown[]>(sql)]),
     ) as Statements;
-    this.#statements.findRequest.raw();
-    this.#statements.findAttempt.raw();
+    this.#statements.newestRequest.pluck();
   }
 
   /**
@@ -66,7 +66,7 @@ export class BatchWriter {
       const all = batches();
       const news = all.filter(({ seq }) => seq > last);
       // Somebody else has moved these: what is remembered of their requests is out of date.
-      for (const { seq, entries } of all) if (seq <= last) this.#forget(entries);
+      for (const { seq, entries } of all) if (seq <= last) this.#steps.forget(entries);
       last = news.at(-1)?.seq ?? last;
       return news.flatMap(({ entries }) => entries);
     };
@@ -88,10 +88,10 @@ export class BatchWriter {
         this.#writeAll(entries);
         note();
       });
-      this.#forgetSettled(entries);
+      this.#steps.forgetSettled(entries);
       return entries.map(() => null);
     } catch (error) {
-      this.#forget(entries);
+      this.#steps.forget(entries);
       if (!isOneEntrysFault(error)) throw error;
     }
     // One of them is wrong: again, each by itself.
@@ -104,10 +104,10 @@ export class BatchWriter {
         note();
       });
     } catch (error) {
-      this.#forget(entries);
+      this.#steps.forget(entries);
       throw error;
     }
-    this.#forgetSettled(entries);
+    this.#steps.forgetSettled(entries);
     return results;
   }
 
@@ -120,8 +120,16 @@ export class BatchWriter {
     });
   }
 
+  /** Ids of requests grow with time, and are given out within a transaction: another process may have written since. */
+  #newId(): number {
+    this.#newestId ??= this.#statements.newestRequest.get() as number;
+    this.#newestId += 1;
+    return this.#newestId;
+  }
+
   #transaction(body: () => void): void {
     this.#statements.begin.run();
+    this.#newestId = null;
     try {
       body();
       this.#chain.write();
@@ -142,17 +150,18 @@ export class BatchWriter {
    * the order in which they began, whole or not: what reads the newest rows goes by their ids.
    */
   #writeAll(entries: readonly RowEntry[]): void {
-    const others: RowEntry[] = [];
+    const wholes: WholeRow[] = [];
+    const others: Array<{ id: number; entries: readonly RowEntry[] }> = [];
     for (const ofOne of byRequest(entries).values()) {
       const whole = toWhole(ofOne);
-      if (whole !== null && this.#whole.insert(whole)) continue;
-      for (const entry of ofOne) {
-        this.#writeIntents(entry);
-        others.push(entry);
-      }
+      const id = ofOne.some(({ request }) => request !== null) ? this.#newId() : 0;
+      if (whole === null) others.push({ id, entries: ofOne });
+      else wholes.push({ id, whole, entries: ofOne });
     }
-    for (const entry of others) this.#writeAttemptEnd(entry);
-    for (const entry of others) this.#writeRequestEnd(entry);
+    others.push(...this.#whole.insert(wholes));
+    for (const { id, entries } of others) for (const entry of entries) this.#steps.begin(entry, id);
+    for (const { entries } of others) for (const entry of entries) this.#steps.endAttempt(entry);
+    for (const { entries } of others) for (const entry of entries) this.#steps.endRequest(entry);
   }
 
   #writeAlone(entry: RowEntry): Error | null {
@@ -160,9 +169,9 @@ export class BatchWriter {
     const changes = this.#rollups.pending;
     this.#statements.savepoint.run();
     try {
-      this.#writeIntents(entry);
-      this.#writeAttemptEnd(entry);
-      this.#writeRequestEnd(entry);
+      this.#steps.begin(entry, entry.request === null ? 0 : this.#newId());
+      this.#steps.endAttempt(entry);
+      this.#steps.endRequest(entry);
       this.#statements.release.run();
       return null;
     } catch (error) {
@@ -171,116 +180,8 @@ export class BatchWriter {
       this.#statements.release.run();
       this.#chain.drop(links);
       this.#rollups.drop(changes);
-      this.#forget([entry]);
+      this.#steps.forget([entry]);
       return error as Error;
-    }
-  }
-
-  #writeIntents({ inferenceId, request, attempt, priceId }: RowEntry): void {
-    if (request !== null) this.#insertRequest(request, attempt?.cells[0] ?? 0);
-    if (attempt !== null) this.#insertAttempt(inferenceId, attempt, priceId);
-  }
-
-  #insertRequest(begin: Part<RequestCells>, attempts: number): void {
-    const processId = this.#processId;
-    const result = this.#statements.insertRequest.run(begin.cells, processId, attempts, 'in_flight');
-    // Written before: the first one stands.
-    if (result.changes === 0) return;
-    const [inferenceId] = begin.cells;
-    const id = Number(result.lastInsertRowid);
-    this.#open.set(inferenceId, { id, processId, begin, attempts, outcome: 'in_flight', sent: new Map() });
-  }
-
-  #insertAttempt(inferenceId: string, begin: Part<AttemptCells>, priceId: string | null): void {
-    const request = this.#requestOf(inferenceId);
-    const { changes } = this.#statements.insertAttempt.run(request.id, begin.cells, priceId, 'in_flight');
-    const [attempt] = begin.cells;
-    if (changes === 1) {
-      // Its end has been told and added up: a call that came after it would be seen by nobody.
-      if (request.outcome !== 'in_flight') throw new UnknownRowError(`request ${inferenceId} has ended`);
-      request.sent.set(attempt, { begin });
-    }
-    if (attempt <= request.attempts) return;
-    this.#statements.countAttempt.run(attempt, request.id);
-    request.attempts = attempt;
-  }
-
-  #writeAttemptEnd({ inferenceId, endedAttempt: attempt, attemptEnd: end }: RowEntry): void {
-    if (end === null) return;
-    const request = this.#requestOf(inferenceId);
-    const open = this.#attemptOf(request, attempt);
-    const isLate = request.outcome !== 'in_flight';
-    const before = isLate ? this.#readFacts(request) : [];
-    const { changes } = this.#statements.settleAttempt.run(end.cells, request.id, attempt);
-    // Settled before: the first settlement stands.
-    if (changes === 0) return;
-    open.fact = attemptFact(open.begin.cells, end.cells);
-    if (isLate) {
-      // Its request was added up without it.
-      const fact = requestFact(request.begin.cells, request.outcome);
-      this.#rollups.add(fact, before, -1);
-      this.#rollups.add(fact, this.#readFacts(request));
-    }
-    const row = { requestId: request.id, attempt, adjustment: 0 };
-    this.#chain.add(receivedAt(request), row, attemptText(request.id, { begin: open.begin, end }));
-  }
-
-  #writeRequestEnd({ inferenceId, requestEnd: end }: RowEntry): void {
-    if (end === null) return;
-    const request = this.#requestOf(inferenceId);
-    const facts = this.#factsOf(request);
-    const cost = amountText(amount(sumOf(facts)));
-    const { changes } = this.#statements.settleRequest.run(end.cells, cost, request.id);
-    if (changes === 0) return;
-    request.outcome = end.cells[1];
-    this.#rollups.add(requestFact(request.begin.cells, request.outcome), facts);
-    const { id, processId, attempts, begin } = request;
-    const text = requestText({ processId, attempts, cost, begin, end });
-    this.#chain.add(receivedAt(request), { requestId: id, attempt: 0, adjustment: 0 }, text);
-  }
-
-  /** The attempts of a request in order, from memory where all of them are known to have ended. */
-  #factsOf(request: OpenRequest): AttemptFact[] {
-    const facts: AttemptFact[] = [];
-    for (let attempt = 1; attempt <= request.attempts; attempt += 1) {
-      const fact = request.sent.get(attempt)?.fact;
-      if (fact === undefined) return this.#readFacts(request);
-      facts.push(fact);
-    }
-    return facts;
-  }
-
-  #readFacts(request: OpenRequest): AttemptFact[] {
-    return (this.#statements.attemptFacts.all(request.id) as AttemptFactSql[]).map(toAttemptFact);
-  }
-
-  #requestOf(inferenceId: string): OpenRequest {
-    const known = this.#open.get(inferenceId);
-    if (known !== undefined) return known;
-    const row = this.#statements.findRequest.get(inferenceId) as
-      | [number, number, number, OpenRequest['outcome'], ...RequestCells]
-      | undefined;
-    if (row === undefined) throw new UnknownRowError(`request ${inferenceId} has no intent`);
-    const [id, processId, attempts, outcome, ...cells] = row;
-    return { id, processId, attempts, outcome, begin: partOf(cells), sent: new Map() };
-  }
-
-  #attemptOf(request: OpenRequest, attempt: number): OpenAttempt {
-    const known = request.sent.get(attempt);
-    if (known !== undefined) return known;
-    const cells = this.#statements.findAttempt.get(request.id, attempt) as AttemptCells | undefined;
-    if (cells === undefined) throw new UnknownRowError(`attempt ${attempt} of ${request.begin.cells[0]} has no intent`);
-    return { begin: partOf(cells) };
-  }
-
-  /** What a transaction that failed said of these is not so: they are read again when they are needed. */
-  #forget(entries: readonly RowEntry[]): void {
-    for (const { inferenceId } of entries) this.#open.delete(inferenceId);
-  }
-
-  #forgetSettled(entries: readonly RowEntry[]): void {
-    for (const { inferenceId, requestEnd } of entries) {
-      if (requestEnd !== null) this.#open.delete(inferenceId);
     }
   }
 }
@@ -292,8 +193,4 @@ function rowEntryOrFault(entry: AnyEntry): RowEntry | Error {
     if (!isOneEntrysFault(error)) throw error;
     return error as Error;
   }
-}
-
-function receivedAt({ begin }: OpenRequest): number {
-  return begin.cells[1];
 }

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Database, Statement } from 'better-sqlite3';
 import { type AttemptFact, COUNT_COLUMNS, CUT_COLUMNS, type CutSum, CutSums, type RequestFact } from './cuts.js';
+import { ManyRows, type ManyRowsOptions } from './many-rows.js';
 
 interface Change {
   request: RequestFact;
@@ -17,11 +18,16 @@ const FIGURE_COLUMNS = [...COUNT_COLUMNS, ...AMOUNT_COLUMNS];
 const SQL = {
   findCut: 'SELECT id FROM cuts WHERE name = ?',
   insertCut: `INSERT INTO cuts (name, ${CUT_COLUMNS.join(', ')}) VALUES (?${', ?'.repeat(CUT_COLUMNS.length)})`,
-  add: `INSERT INTO rollups (cut_id, hour, ${FIGURE_COLUMNS.join(', ')}) VALUES (?, ?${', ?'.repeat(FIGURE_COLUMNS.length)})
-    ON CONFLICT (cut_id, hour) DO UPDATE SET ${FIGURE_COLUMNS.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')}`,
   isPruned: 'SELECT 1 FROM pruned_hours WHERE hour = ?',
   sealPruned: 'UPDATE pruned_hours SET rollups_hash = ? WHERE hour = ?',
 } as const;
+
+const TOTALS: ManyRowsOptions = {
+  table: 'rollups',
+  own: ['cut_id', ...FIGURE_COLUMNS],
+  shared: ['hour'],
+  onConflict: `(cut_id, hour) DO UPDATE SET ${FIGURE_COLUMNS.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')}`,
+};
 
 type Statements = { [K in keyof typeof SQL]: Statement<unknown[]> };
 
@@ -29,6 +35,7 @@ type Statements = { [K in keyof typeof SQL]: Statement<unknown[]> };
 export class RollupWriter {
   readonly #db: Database;
   readonly #sql: Statements;
+  readonly #totals: ManyRows;
   readonly #cutIds = new Map<string, number>();
   /** Names among `#cutIds` that the present transaction made. */
   #newNames: string[] = [];
@@ -39,6 +46,7 @@ export class RollupWriter {
     this.#sql = Object.fromEntries(
       Object.entries(SQL).map(([name, sql]) => [name, db.prepare<unknown[]>(sql)]),
     ) as Statements;
+    this.#totals = new ManyRows(db, TOTALS);
     this.#sql.findCut.pluck();
     this.#sql.isPruned.pluck();
   }
@@ -56,6 +64,7 @@ export class RollupWriter {
   /** Forgets the changes added since there were `kept`: their rows have been taken back. */
   drop(kept: number): void {
     this.#changes.length = kept;
+    this.#totals.drop();
     for (const name of this.#newNames) this.#cutIds.delete(name);
     this.#newNames = [];
   }
@@ -67,9 +76,10 @@ export class RollupWriter {
     for (const { request, attempts, sign } of this.#changes) sums.add(request, attempts, sign);
     const hours = new Set<number>();
     for (const sum of sums.values()) {
-      this.#sql.add.run(this.#cutId(sum.name), sum.hour, ...figures(sum));
+      this.#totals.add([this.#cutId(sum.name), ...figures(sum)], [sum.hour]);
       hours.add(sum.hour);
     }
+    this.#totals.flush();
     for (const hour of hours) this.#sealAgain(hour);
   }
 

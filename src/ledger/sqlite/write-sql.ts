@@ -16,8 +16,8 @@ function assigned(columns: readonly string[]): string {
   return columns.map((name) => `${name} = ?`).join(', ');
 }
 
-/** Every statement of the write path. Settling changes only what is in flight, which makes a second settle a no-op. */
-export const WRITE_SQL = {
+/** What a transaction of the write path needs, whatever is written. */
+export const BATCH_SQL = {
   begin: 'BEGIN IMMEDIATE',
   commit: 'COMMIT',
   rollback: 'ROLLBACK',
@@ -31,9 +31,17 @@ export const WRITE_SQL = {
     INSERT INTO prices (id, origin, effective_from, config_generation, content)
     VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 
+  newestRequest: 'SELECT coalesce(max(id), 0) FROM requests',
+
+  readMoved: 'SELECT seq FROM moved WHERE process_id = ?',
+  noteMoved: 'INSERT OR REPLACE INTO moved (process_id, seq) VALUES (?, ?)',
+} as const;
+
+/** What is written as it happens. Settling changes only what is in flight, which makes a second settle a no-op. */
+export const STEP_SQL = {
   insertRequest: insert(
     'requests',
-    [...REQUEST_COLUMNS, 'process_id', 'attempts', 'outcome'],
+    ['id', ...REQUEST_COLUMNS, 'process_id', 'attempts', 'outcome'],
     'ON CONFLICT (inference_id) DO NOTHING',
   ),
 
@@ -53,21 +61,8 @@ export const WRITE_SQL = {
     UPDATE attempts SET ${assigned(ATTEMPT_END_COLUMNS)}
     WHERE request_id = ? AND attempt = ? AND outcome = 'in_flight'`,
 
-  readMoved: 'SELECT seq FROM moved WHERE process_id = ?',
-  noteMoved: 'INSERT OR REPLACE INTO moved (process_id, seq) VALUES (?, ?)',
-
   attemptFacts: `SELECT ${ATTEMPT_FACT_COLUMNS} FROM attempts a WHERE a.request_id = ? ORDER BY a.attempt`,
 
   settleRequest: `
     UPDATE requests SET ${assigned(REQUEST_END_COLUMNS)}, cost_nano_usd = ? WHERE id = ? AND outcome = 'in_flight'`,
-} as const;
-
-/** The same for requests of which everything is known: their rows are written as they stay. */
-export const WHOLE_SQL = {
-  insertRequest: insert(
-    'requests',
-    [...REQUEST_COLUMNS, ...REQUEST_END_COLUMNS, 'process_id', 'attempts', 'cost_nano_usd'],
-    'ON CONFLICT (inference_id) DO NOTHING',
-  ),
-  insertAttempt: insert('attempts', ['request_id', ...ATTEMPT_COLUMNS, ...ATTEMPT_END_COLUMNS], ''),
 } as const;
