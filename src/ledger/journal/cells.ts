@@ -192,9 +192,8 @@ export function countsIn(end: AttemptEndCells): UsageCounts {
 /** A request's end as the ledger takes it: one whose process died has no status. */
 export type AnyRequestSettlement = Omit<RequestSettlement, 'status'> & { status: number | null };
 
-/** @throws TypeError for a decision that has no JSON */
-export function requestEndCells(end: AnyRequestSettlement): RequestEndCells {
-  const decision = end.decision == null ? null : JSON.stringify(end.decision);
+/** `decision`: as JSON. */
+export function requestEndCells(end: AnyRequestSettlement, decision: string | null): RequestEndCells {
   return [Math.floor(end.endedAt), end.outcome, end.status, wellFormed(end.errorCode), decision];
 }
 

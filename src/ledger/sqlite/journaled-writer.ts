@@ -1,7 +1,7 @@
 import type { LedgerEntry } from '../../domain/ledger.js';
 import type { Clock, Logger } from '../../domain/ports.js';
 import type { Journal } from '../journal/journal.js';
-import { joinEntries, type RowEntry, toRowEntry } from '../journal/row-entry.js';
+import { joinEntries, RowEntries, type RowEntry } from '../journal/row-entry.js';
 import { isSound } from '../journal/sound-entry.js';
 import type { BatchWriter } from './batch-writer.js';
 import { isOneEntrysFault, type JournaledBatch } from './entries.js';
@@ -48,6 +48,7 @@ interface WaitingBatch extends JournaledBatch {
 export class JournaledWriter {
   readonly #options: JournaledWriterOptions;
   readonly #open = new OpenRequests();
+  readonly #rows = new RowEntries();
   #waiting: WaitingBatch[] = [];
   #waitingEntries = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -73,7 +74,7 @@ export class JournaledWriter {
    */
   commit(entries: readonly LedgerEntry[]): ReadonlyArray<Error | null> {
     if (this.#obstacle !== null) this.move();
-    const rows = entries.map(usualRowEntry);
+    const rows = entries.map((entry) => this.#usualRowEntry(entry));
     const usual = this.#open.take(rows.filter((row) => row !== null));
     const others = usual.length === entries.length ? [] : entriesBut(usual, entries, rows);
     try {
@@ -116,6 +117,16 @@ export class JournaledWriter {
     if (isEmpty) this.#options.journal.remove();
     else this.#options.journal.close();
     return isEmpty;
+  }
+
+  /** Null for what only the tables can judge: a value of a wrong type, a decision with a cycle. */
+  #usualRowEntry(entry: LedgerEntry): RowEntry | null {
+    try {
+      return isSound(entry) ? this.#rows.make(entry) : null;
+    } catch (error) {
+      if (isOneEntrysFault(error)) return null;
+      throw error;
+    }
   }
 
   #append(entries: readonly RowEntry[]): void {
@@ -273,16 +284,6 @@ export class JournaledWriter {
       this.moveIfPossible();
       waitMs = Math.min(waitMs * 2, MAX_RETRY_MS);
     }
-  }
-}
-
-/** Null for what only the tables can judge: a value of a wrong type, a decision with a cycle. */
-function usualRowEntry(entry: LedgerEntry): RowEntry | null {
-  try {
-    return isSound(entry) ? toRowEntry(entry) : null;
-  } catch (error) {
-    if (isOneEntrysFault(error)) return null;
-    throw error;
   }
 }
 

@@ -3,9 +3,15 @@ import { describe, expect, it } from 'vitest';
 import type { LedgerEntry } from '../../../../src/domain/ledger.js';
 import { RATE_CLASSES } from '../../../../src/domain/pricing.js';
 import { USAGE_CLASSES, type UsageCounts } from '../../../../src/domain/usage.js';
-import { joinEntries, splitEntries, toRowEntry } from '../../../../src/ledger/journal/row-entry.js';
+import {
+  joinEntries,
+  RowEntries,
+  type RowEntry,
+  splitEntries,
+  toRowEntry,
+} from '../../../../src/ledger/journal/row-entry.js';
 import { isSound } from '../../../../src/ledger/journal/sound-entry.js';
-import { intentOf, settlementOf } from '../../../conformance/ledger-entries.js';
+import { aUsage, intentOf, settlementOf } from '../../../conformance/ledger-entries.js';
 
 const text = fc.string({ unit: 'binary', maxLength: 20 });
 const textOrNull = fc.option(text);
@@ -81,6 +87,42 @@ const entry: fc.Arbitrary<LedgerEntry> = fc
     return Object.fromEntries(named) as LedgerEntry;
   });
 
+/** Of so few values that each is often the one before it. */
+const repeatingText = fc.constantFrom('', 'chat', '"\\\\\n', '\u2028', '\ud800', '\u00e9', 'null');
+const repeatingCount = fc.constantFrom(0, -0, 1, null);
+const repeatingEntry: fc.Arbitrary<LedgerEntry> = fc
+  .record({
+    request: fc.record({ client: repeatingText, model: repeatingText, region: fc.option(repeatingText) }),
+    attempt: fc.record({ provider: repeatingText, key: fc.option(repeatingText), priceId: fc.option(repeatingText) }),
+    end: fc.record({
+      errorCode: fc.option(repeatingText),
+      priceId: fc.option(repeatingText),
+      providerCostUsd: fc.option(repeatingText),
+      usage: fc.record({
+        counts: fc.record({ input: repeatingCount, reasoning: repeatingCount, searchUnits: repeatingCount }),
+        source: fc.constantFrom('reported' as const, 'estimated' as const),
+      }),
+    }),
+    requestEnd: fc.record({ errorCode: fc.option(repeatingText), decision: repeatingText }),
+    inferenceId: repeatingText,
+  })
+  .map(({ request, attempt, end, requestEnd, inferenceId }) => ({
+    ...intentOf(inferenceId, { request, attempt }),
+    ...settlementOf(inferenceId, {
+      attempt: { ...end, usage: aUsage(end.usage.counts, end.usage.source) },
+      request: requestEnd,
+    }),
+  }));
+
+function textsOf({ inferenceId, idText, priceText, request, attempt, attemptEnd, requestEnd }: RowEntry): unknown[] {
+  return [inferenceId, idText, priceText, request?.text, attempt?.text, attemptEnd?.text, requestEnd?.text];
+}
+
+function jsonOf({ inferenceId, priceId, request, attempt, attemptEnd, requestEnd }: RowEntry): unknown[] {
+  const parts = [request, attempt, attemptEnd, requestEnd].map((part) => part && JSON.stringify(part.cells));
+  return [inferenceId, JSON.stringify(inferenceId), JSON.stringify(priceId), ...parts.map((text) => text ?? undefined)];
+}
+
 describe('entries as the tables take them', () => {
   const cycle: unknown[] = [];
   cycle.push(cycle);
@@ -93,6 +135,39 @@ describe('entries as the tables take them', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('have the text that JSON gives their cells, whatever the row before them said', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(entry, repeatingEntry), { maxLength: 12 }), (entries) => {
+        const rows = new RowEntries();
+        for (const row of entries.map((one) => rows.make(one))) expect(textsOf(row)).toEqual(jsonOf(row));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it.each([
+    ['a status that is undefined', settlementOf('a', { attempt: { status: undefined as unknown as null } })],
+    ['an instant that is none', intentOf('a', { request: { receivedAt: Number.NaN } })],
+    ['an attempt without an instant', intentOf('a', { attempt: { sentAt: undefined as unknown as number } })],
+    ['tokens that are text', intentOf('a', { attempt: { reservedTokens: '7' as unknown as number } })],
+    ['a fraction of a token', intentOf('a', { attempt: { reservedTokens: 1e-7 } })],
+  ])('have it for %s', (_, one) => {
+    const row = toRowEntry(one);
+    expect(textsOf(row)).toEqual(jsonOf(row));
+  });
+
+  it('are none for tokens that have no JSON', () => {
+    const one = intentOf('a', { attempt: { reservedTokens: 7n as unknown as number } });
+    expect(() => toRowEntry(one)).toThrow(TypeError);
+  });
+
+  it('tell a decision from one that looks like it, and know one again', () => {
+    const decisions = [{ reason: 'a' }, { reason: 'b' }].flatMap((one) => [one, one, { ...one }]);
+    const rows = new RowEntries();
+    const made = decisions.map((decision) => rows.make(settlementOf('a', { request: { decision } })));
+    expect(made.map(({ requestEnd }) => requestEnd?.cells[4])).toEqual(decisions.map((one) => JSON.stringify(one)));
   });
 
   it('have sound values', () => {
