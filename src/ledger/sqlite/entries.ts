@@ -6,6 +6,13 @@ export interface JournaledBatch {
   entries: readonly RowEntry[];
 }
 
+/** In order. By a loop: flatMap takes three times as long. */
+export function entriesOf(batches: readonly JournaledBatch[]): RowEntry[] {
+  const all: RowEntry[] = [];
+  for (const { entries } of batches) for (const entry of entries) all.push(entry);
+  return all;
+}
+
 /** A settlement of what was never intended, or a call for what has ended. */
 export class UnknownRowError extends Error {}
 
