@@ -1,6 +1,7 @@
 import { type BudgetMemory, createBudgets } from '../access/budgets.js';
 import type { Config } from '../config/config.js';
 import { createCachedDispatcher } from '../dispatch/cache.js';
+import { Decisions } from '../dispatch/decisions.js';
 import { createDispatcher } from '../dispatch/dispatcher.js';
 import type { Budgets } from '../domain/budget.js';
 import type { ClientDirectory } from '../domain/client.js';
@@ -77,6 +78,7 @@ export function buildGeneration(
     router,
     budgets,
     observer: createObserver({ logger, metrics, prompts: config.logging.prompts }),
+    decisions: new Decisions(),
     policy: {
       retry: policy.retry,
       queueMaxWaitMs: policy.queue.maxWaitMs,

@@ -6,6 +6,7 @@ import type { Meter } from '../domain/metering.js';
 import type { Clock, Logger, Random } from '../domain/ports.js';
 import type { Router, TargetHealth } from '../domain/route.js';
 import type { UpstreamClient } from '../domain/upstream.js';
+import type { Decisions } from './decisions.js';
 
 export interface DispatchPolicy {
   retry: { maxAttempts: number; timeoutMs: number; intervalMs: number; maxIntervalMs: number; maxWaitMs: number };
@@ -24,6 +25,7 @@ export interface DispatchParts {
   meter: Meter;
   ledger: Ledger;
   observer: Observer;
+  decisions: Decisions;
   policy: DispatchPolicy;
   clock: Clock;
   random: Random;

@@ -6,6 +6,7 @@ import type { NanoUsd } from '../domain/money.js';
 import type { Plan, Target } from '../domain/route.js';
 import type { AttemptPlan } from './attempt-plan.js';
 import type { CachedAnswer } from './cached-answers.js';
+import type { Decision } from './decisions.js';
 import type { DispatchParts } from './parts.js';
 import type { Settled } from './settlement.js';
 
@@ -22,7 +23,7 @@ export interface RequestEnd {
 export class Record {
   readonly #parts: DispatchParts;
   readonly #request: RoutedRequest;
-  #decision: { candidates: object[]; excluded: object[] } | null = null;
+  #decision: Decision | null = null;
   #intended = 0;
   #pending: AttemptSettlement | null = null;
   #lastPlan: AttemptPlan | null = null;
@@ -38,15 +39,7 @@ export class Record {
   }
 
   decided(plan: Plan): void {
-    this.#decision = {
-      candidates: plan.candidates.map(({ target, score, reason }) => ({
-        provider: target.providerId,
-        model: target.model,
-        score,
-        reason,
-      })),
-      excluded: plan.excluded.length === 0 ? [] : [...plan.excluded],
-    };
+    this.#decision = this.#parts.decisions.of(plan);
   }
 
   /** Nothing is planned and nothing sent: the answer is that of another request. */
@@ -56,7 +49,9 @@ export class Record {
   }
 
   passedOver(target: Target, reason: string): void {
-    this.#decision?.excluded.push({ provider: target.providerId, model: target.model, reason });
+    if (this.#decision === null) return;
+    const excluded = [...this.#decision.excluded, { provider: target.providerId, model: target.model, reason }];
+    this.#decision = { ...this.#decision, excluded };
   }
 
   /** Of all attempts so far; null when one of them is unknown. */

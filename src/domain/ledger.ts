@@ -66,7 +66,7 @@ export interface RequestSettlement {
   outcome: Exclude<Outcome, 'in_flight'>;
   status: number;
   errorCode: string | null;
-  /** Why each target was picked or passed over, for the record. */
+  /** Why each target was picked or passed over, for the record. Nobody changes it any more: requests may share one. */
   decision: unknown;
 }
 
