@@ -215,7 +215,7 @@ export class Attempts {
       target,
       used: this.#usedKeys ?? NO_KEYS,
       limiter,
-      tokensFor: (scopes) => this.#shared.expectation.tokensFor(target, scopes),
+      expectation: this.#shared.expectation,
       client: this.#shared.request.client.id,
       maxWaitMs: untried > 0 ? 0 : policy.queueMaxWaitMs,
       life: this.#shared.request.life,

@@ -110,15 +110,14 @@ export class Journey {
     const { limiter } = this.#parts;
     const scopes = [this.#request.client.limits];
     const first = (plan.candidates[0] as Candidate).target;
-    const ask = {
-      queue: `client:${this.#request.client.id}`,
-      client: this.#request.client.id,
-      options: [{ option: 'client', scopes }],
-      tokens: this.#expectation.tokensFor(first, scopes),
-      maxWaitMs: this.#parts.policy.queueMaxWaitMs,
-    };
+    const options = [{ option: 'client', scopes }];
+    const tokens = this.#expectation.tokensFor(first, scopes);
     this.#deadline = new TotalDeadline(life, first.timeouts.totalMs);
-    return limiter.tryReserve(ask) ?? limiter.reserve({ ...ask, signal: life.signal });
+    const taken = limiter.tryReserve({ options, tokens });
+    if (taken !== null) return taken;
+    const { id } = this.#request.client;
+    const maxWaitMs = this.#parts.policy.queueMaxWaitMs;
+    return limiter.reserve({ queue: `client:${id}`, client: id, options, tokens, maxWaitMs, signal: life.signal });
   }
 
   /** What is left to try once every candidate was. */

@@ -1,7 +1,8 @@
 import { type ProviderKey, scopeOfKey } from '../domain/keys.js';
 import type { Lifeline } from '../domain/lifeline.js';
-import type { LimitAsk, Limiter, LimitOption, LimitScope, Reservation } from '../domain/limit.js';
+import type { Limiter, LimitOption, LimitScope, Reservation } from '../domain/limit.js';
 import type { Target } from '../domain/route.js';
+import type { Expectation } from './expectation.js';
 
 /** A key that may be used now, with room taken in all its limits. */
 export interface Lease {
@@ -14,7 +15,7 @@ export interface LeaseAsk {
   /** Keys this request has used already: only used again when no other is free. */
   used: ReadonlySet<string>;
   limiter: Limiter;
-  tokensFor: (scopes: readonly LimitScope[]) => number;
+  expectation: Pick<Expectation, 'tokensFor'>;
   client: string;
   maxWaitMs: number;
   life: Lifeline;
@@ -30,7 +31,10 @@ export function leaseKey(ask: LeaseAsk): Lease | null | Promise<Lease> {
   if (turn === null) return null;
   // Of thousands of keys most calls need to know one.
   const first = optionOf(ask.target, turn.first);
-  const reserved = ask.limiter.tryReserve(limitAsk(ask, [first], first.scopes));
+  const reserved = ask.limiter.tryReserve({
+    options: [first],
+    tokens: ask.expectation.tokensFor(ask.target, first.scopes),
+  });
   if (reserved !== null) return { key: turn.first, reservation: reserved };
   return leaseAny(ask, [turn.first, ...turn.others()]);
 }
@@ -39,24 +43,18 @@ export function leaseKey(ask: LeaseAsk): Lease | null | Promise<Lease> {
 async function leaseAny(ask: LeaseAsk, keys: readonly ProviderKey[]): Promise<Lease> {
   const options = keys.map((key) => optionOf(ask.target, key));
   const scopes = options.flatMap((option) => option.scopes);
-  const all = limitAsk(ask, options, scopes);
-  const reservation = ask.limiter.tryReserve(all) ?? (await ask.limiter.reserve({ ...all, signal: ask.life.signal }));
+  const tokens = ask.expectation.tokensFor(ask.target, scopes);
+  const { client, maxWaitMs } = ask;
+  const queue = `provider:${ask.target.providerId}`;
+  const reservation =
+    ask.limiter.tryReserve({ options, tokens }) ??
+    (await ask.limiter.reserve({ queue, client, options, tokens, maxWaitMs, signal: ask.life.signal }));
   const key = keys.find(({ id }) => id === reservation.option) ?? (keys[0] as ProviderKey);
   return { key, reservation };
 }
 
 function optionOf(target: Target, key: ProviderKey): LimitOption {
   return { option: key.id, scopes: scopesOf(target, key) };
-}
-
-function limitAsk(ask: LeaseAsk, options: readonly LimitOption[], scopes: readonly LimitScope[]): LimitAsk {
-  return {
-    queue: `provider:${ask.target.providerId}`,
-    client: ask.client,
-    options,
-    tokens: ask.tokensFor(scopes),
-    maxWaitMs: ask.maxWaitMs,
-  };
 }
 
 /** What a call with this key counts against: the key's own limits, and the model's. A brought key has none here. */

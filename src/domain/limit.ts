@@ -27,14 +27,18 @@ export interface LimitOption {
   scopes: readonly LimitScope[];
 }
 
-export interface LimitAsk {
-  /** Requests wait in the line of this name, fairly across `client`. */
-  queue: string;
-  client: string;
+/** What has to have room. */
+export interface LimitDemand {
   /** In the caller's order of preference. */
   options: readonly LimitOption[];
   /** Tokens reserved: input estimate and output bound. */
   tokens: number;
+}
+
+export interface LimitAsk extends LimitDemand {
+  /** Requests wait in the line of this name, fairly across `client`. */
+  queue: string;
+  client: string;
   maxWaitMs: number;
 }
 
@@ -58,7 +62,7 @@ export interface Reservation {
 
 export interface Limiter {
   /** Room now, or null. No promise on the way of a request that need not wait. */
-  tryReserve(ask: LimitAsk): Reservation | null;
+  tryReserve(demand: LimitDemand): Reservation | null;
   /**
    * Waits its turn for at most `maxWaitMs`.
    * @throws LimitWaitError when the wait would be too long, the line is full, or the request can never fit

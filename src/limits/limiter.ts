@@ -25,7 +25,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   let isClosed = false;
 
   return {
-    tryReserve: (ask) => (isClosed ? null : turns.take(ask)),
+    tryReserve: (demand) => (isClosed ? null : turns.take(demand)),
 
     async reserve(ask) {
       if (isClosed) throw shuttingDown();

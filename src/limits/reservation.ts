@@ -1,5 +1,5 @@
-import type { LimitOption, Reservation } from '../domain/limit.js';
-import type { ScopeStates } from './scopes.js';
+import type { LimitOption, LimitSettings, Reservation } from '../domain/limit.js';
+import type { ScopeState, ScopeStates } from './scopes.js';
 
 /** What a reservation needs of the limiter that gave it. */
 export interface ReservationHome {
@@ -12,10 +12,18 @@ export interface ReservationHome {
 /** Less than this between taking and sending is within what windows hold a slot longer for. */
 const SENT_AT_ONCE_MS = 50;
 
+/** One scope that room was taken in. */
+interface Held {
+  state: ScopeState;
+  settings: LimitSettings;
+}
+
 /** Room taken in every scope of one option. */
 export class HeldReservation implements Reservation {
   readonly #home: ReservationHome;
-  readonly #taken: LimitOption;
+  readonly option: string;
+  /** Looked up once: a state that something runs in is never forgotten. */
+  readonly #held: readonly Held[];
   #at: number;
   #tokens: number;
   #isReleased = false;
@@ -23,14 +31,14 @@ export class HeldReservation implements Reservation {
   /** Takes the room; the caller has made sure that there is some. */
   constructor(home: ReservationHome, option: LimitOption, tokens: number, now: number) {
     this.#home = home;
-    this.#taken = option;
+    this.option = option.option;
     this.#at = now;
     this.#tokens = tokens;
-    for (const scope of option.scopes) home.states.get(scope.id, now).take(scope.settings, tokens, now);
-  }
-
-  get option(): string {
-    return this.#taken.option;
+    this.#held = option.scopes.map(({ id, settings }) => {
+      const state = home.states.get(id, now);
+      state.take(settings, tokens, now);
+      return { state, settings };
+    });
   }
 
   get tokens(): number {
@@ -40,9 +48,7 @@ export class HeldReservation implements Reservation {
   sent(): void {
     const now = this.#home.now();
     if (this.#isReleased || now - this.#at < SENT_AT_ONCE_MS) return;
-    for (const scope of this.#taken.scopes) {
-      this.#home.states.get(scope.id, now).move(scope.settings, this.#tokens, this.#at, now);
-    }
+    for (const { state, settings } of this.#held) state.move(settings, this.#tokens, this.#at, now);
     this.#at = now;
   }
 
@@ -52,26 +58,21 @@ export class HeldReservation implements Reservation {
     const now = this.#home.now();
     const delta = tokens - this.#tokens;
     this.#tokens = tokens;
-    for (const scope of this.#taken.scopes) {
-      this.#home.states.get(scope.id, now).correctTokens(scope.settings, delta, this.#at, now);
-    }
+    for (const { state, settings } of this.#held) state.correctTokens(settings, delta, this.#at, now);
     this.#home.changed();
   }
 
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    // What is running is never forgotten, so that it is there.
-    for (const scope of this.#taken.scopes) this.#home.states.running(scope.id)?.release();
+    for (const { state } of this.#held) state.release();
     this.#home.changed();
   }
 
   /** As if it had never been given: for a request that left before anything was sent. */
   undo(): void {
     const now = this.#home.now();
-    for (const scope of this.#taken.scopes) {
-      this.#home.states.get(scope.id, now).undo(scope.settings, this.#tokens, this.#at, now);
-    }
+    for (const { state, settings } of this.#held) state.undo(settings, this.#tokens, this.#at, now);
     this.#tokens = 0;
     this.release();
   }

@@ -70,7 +70,8 @@ export class ScopeState {
   /** Settings are the same from call to call, but for a reload: their limits are listed once. */
   #settings: LimitSettings | null = null;
   #set: readonly SetLimit[] = [];
-  #stated: Record<'requests' | 'tokens', Stated | null> = { requests: null, tokens: null };
+  #statedRequests: Stated | null = null;
+  #statedTokens: Stated | null = null;
 
   hasRoom(settings: LimitSettings, tokens: number, now: number): boolean {
     if (settings.concurrency != null && this.#running >= settings.concurrency) return false;
@@ -93,8 +94,8 @@ export class ScopeState {
   take(settings: LimitSettings, tokens: number, now: number): void {
     this.#running += 1;
     this.#count(settings, 1, tokens, now);
-    if (this.#stated.requests !== null) this.#stated.requests.remaining -= 1;
-    if (this.#stated.tokens !== null) this.#stated.tokens.remaining -= tokens;
+    if (this.#statedRequests !== null) this.#statedRequests.remaining -= 1;
+    if (this.#statedTokens !== null) this.#statedTokens.remaining -= tokens;
   }
 
   /** Counts what was taken before; what lies in the future, by a clock that was set back, as taken now. */
@@ -126,9 +127,8 @@ export class ScopeState {
     this.#running -= 1;
   }
 
-  observe(stated: StatedLimit, now: number): void {
-    this.#stated[stated.kind] =
-      stated.resetMs > 0 ? { remaining: stated.remaining, at: now, until: now + stated.resetMs } : null;
+  observe({ kind, remaining, resetMs }: StatedLimit, now: number): void {
+    this.#believe(kind, resetMs > 0 ? { remaining, at: now, until: now + resetMs } : null);
   }
 
   snapshot(settings: LimitSettings, now: number): LimitSnapshot[] {
@@ -207,11 +207,15 @@ export class ScopeState {
   }
 
   #standing(kind: 'requests' | 'tokens', now: number): Stated | null {
-    const stated = this.#stated[kind];
-    if (stated === null) return null;
-    if (stated.until > now) return stated;
-    this.#stated[kind] = null;
+    const stated = kind === 'requests' ? this.#statedRequests : this.#statedTokens;
+    if (stated === null || stated.until > now) return stated;
+    this.#believe(kind, null);
     return null;
+  }
+
+  #believe(kind: 'requests' | 'tokens', stated: Stated | null): void {
+    if (kind === 'requests') this.#statedRequests = stated;
+    else this.#statedTokens = stated;
   }
 }
 
@@ -233,11 +237,6 @@ export class ScopeStates {
     const state = new ScopeState();
     this.#states.set(id, state);
     return state;
-  }
-
-  /** The state of a scope that something runs in. */
-  running(id: string): ScopeState | undefined {
-    return this.#states.get(id);
   }
 
   #sweep(now: number): void {

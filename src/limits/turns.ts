@@ -1,4 +1,4 @@
-import type { LimitAsk, LimitOption, LimitScope } from '../domain/limit.js';
+import type { LimitAsk, LimitDemand, LimitOption, LimitScope } from '../domain/limit.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { Line, Ticket } from './line.js';
 import { type Expected, neverFits, queueFull, tooLong } from './refusals.js';
@@ -53,10 +53,10 @@ export class Turns implements ReservationHome {
   }
 
   /** Room in the first option that has it, or null. */
-  take(ask: LimitAsk): HeldReservation | null {
+  take({ options, tokens }: LimitDemand): HeldReservation | null {
     const now = this.now();
-    for (const option of ask.options) {
-      if (this.isFree(option.scopes, ask.tokens, now)) return new HeldReservation(this, option, ask.tokens, now);
+    for (const option of options) {
+      if (this.isFree(option.scopes, tokens, now)) return new HeldReservation(this, option, tokens, now);
     }
     return null;
   }

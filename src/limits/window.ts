@@ -72,8 +72,10 @@ export class RollingWindow {
     this.used(now);
     const index = Math.floor(at / this.#sliceMs);
     const mask = this.#indexes.length - 1;
-    let low = 0;
     let high = this.#length - 1;
+    // Slices have numbers of their own: no more of them follow one than numbers do. A call's is most often among the last few.
+    const newest = this.#indexes[(this.#head + high) & mask] as number;
+    let low = Math.max(0, high - (newest - index));
     while (low <= high) {
       const middle = (low + high) >> 1;
       const slot = (this.#head + middle) & mask;

@@ -108,6 +108,21 @@ describe('room now', () => {
   });
 });
 
+describe('a reservation that is held for long', () => {
+  it('gives back what it took, however many others have come and been forgotten meanwhile', async () => {
+    const { clock, limiter } = aLimiter();
+    const options = [anOption('key', { concurrency: 1, tokensPerMin: 100 })];
+    const held = limiter.tryReserve(anAsk({ options, tokens: 60 }));
+    await clock.advance(2 * MINUTE);
+    for (let nth = 0; nth < 10_000; nth += 1) limiter.hasRoom([{ id: `other-${nth}`, settings: {} }], 1);
+    expect(limiter.tryReserve(anAsk({ options, tokens: 60 }))).toBeNull();
+    held?.settle(90, false);
+    held?.release();
+    expect(limiter.tryReserve(anAsk({ options, tokens: 60 }))).not.toBeNull();
+    expect(limiter.tryReserve(anAsk({ options, tokens: 60 }))).toBeNull();
+  });
+});
+
 describe('a settled reservation', () => {
   const options = [anOption('key', { tokensPerMin: 1_000 })];
   const left = (limiter: Limiter) => limiter.snapshot({ id: 'key', settings: { tokensPerMin: 1_000 } })[0]?.remaining;

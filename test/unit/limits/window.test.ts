@@ -46,6 +46,29 @@ describe('a rolling window', () => {
     expect(window.used(10)).toBe(7);
   });
 
+  it('corrects whichever of its takings is meant, near or far, with gaps between them or none', () => {
+    const gaps = fc.array(fc.constantFrom(0, 3, 10, 20, 500, 9_000), { minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(gaps, fc.nat(), fc.integer({ min: -3, max: 9 }), (waits, nth, delta) => {
+        const window = new RollingWindow(60 * MINUTE);
+        const instants: number[] = [];
+        let now = 0;
+        for (const wait of waits) {
+          now += wait;
+          window.add(now, 3);
+          instants.push(now);
+        }
+        const at = instants[nth % instants.length] as number;
+        window.correct(at, delta, now);
+        // An hour is cut into slices of 3.6 s: what was taken after that of the corrected one leaves later.
+        const slice = (instant: number) => Math.floor(instant / 3_600);
+        const leaves = (slice(at) + 1) * 3_600 + 60 * MINUTE + 500;
+        expect(window.used(now)).toBe(3 * instants.length + delta);
+        expect(window.used(leaves)).toBe(3 * instants.filter((instant) => slice(instant) > slice(at)).length);
+      }),
+    );
+  });
+
   it('keeps its takings when its length changes', () => {
     const window = new RollingWindow(MINUTE);
     window.add(0, 5);
