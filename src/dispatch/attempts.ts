@@ -7,7 +7,7 @@ import { type AttemptResult, makeAttempt, prepare } from './attempt.js';
 import type { AttemptPlan, Prepared } from './attempt-plan.js';
 import { backoffMs, type WaitBudget } from './backoff.js';
 import { Call, type ClientTokens } from './call.js';
-import { type Delivery, deliverStream, deliverWhole } from './delivery.js';
+import { type Delivery, deliverStream, settleWhole, wholeAnswer } from './delivery.js';
 import { abandonmentOf } from './endings.js';
 import { type FailedAttempt, rejectedError } from './exhausted.js';
 import type { Expectation } from './expectation.js';
@@ -80,7 +80,8 @@ export class Attempts {
 
   /**
    * Attempts on one target until it answers, or the next one should be tried: then null. Beside one for each untried
-   * target, `kept` attempts are kept back.
+   * target, `kept` attempts are kept back. A whole answer is settled, its request's end durable.
+   * @throws WaybillError ledger_unavailable when it cannot be recorded
    */
   async on(target: Target, untried: number, kept: number): Promise<RoutedAnswer | null> {
     const { retry } = this.#shared.parts.policy;
@@ -105,7 +106,14 @@ export class Attempts {
       }
       this.#observe(call.plan, result.stated);
       const { reading } = result;
-      if (reading.kind !== 'failed') return await this.#deliver(reading, call);
+      if (reading.kind !== 'failed') {
+        const delivery = this.#answered(reading, call);
+        if (reading.kind === 'stream') return deliverStream(delivery, reading);
+        const usage = settleWhole(delivery, reading);
+        // Waited for here, and not by a function of its own: every promise on the way is one more for each request.
+        await this.#shared.record.end({ outcome: 'ok', status: 200, errorCode: null });
+        return wholeAnswer(delivery, reading, usage);
+      }
       const verdict = this.#failedAttempt(reading, call);
       if (!(await this.#goOn(verdict, target, { untried, kept, retries }))) return null;
     }
@@ -300,7 +308,8 @@ export class Attempts {
     return verdict;
   }
 
-  #deliver(result: Exclude<Reading, { kind: 'failed' }>, call: Call): Promise<RoutedAnswer> | RoutedAnswer {
+  /** The target and its key are well. What is still to be done with the answer. */
+  #answered(result: Exclude<Reading, { kind: 'failed' }>, call: Call): Delivery {
     const { target, key, sentAt } = call.plan;
     const { health, limiter } = this.#shared.parts;
     target.keys.report(key.id, 'ok');
@@ -311,13 +320,6 @@ export class Attempts {
       const { provider, model, attempts } = this.#origin;
       return { provider, model, attempts, limits: isOwn ? own : limiter.snapshot(keyScope(key)) };
     };
-    const delivery: Delivery = {
-      call,
-      parts: this.#shared.parts,
-      record: this.#shared.record,
-      origin,
-      land: this.#shared.land,
-    };
-    return result.kind === 'answer' ? deliverWhole(delivery, result) : deliverStream(delivery, result);
+    return { call, parts: this.#shared.parts, record: this.#shared.record, origin, land: this.#shared.land };
   }
 }

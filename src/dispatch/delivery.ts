@@ -25,29 +25,33 @@ export interface Delivery {
   land: () => void;
 }
 
-/**
- * A whole answer: settled, and only then given.
- * @throws WaybillError ledger_unavailable when its cost cannot be recorded
- */
-export async function deliverWhole(
-  delivery: Delivery,
-  { answer, response, headers, firstByteAt }: Extract<Reading, { kind: 'answer' }>,
-): Promise<RoutedAnswer> {
-  const { call, record } = delivery;
+/** An answer that has come whole. */
+export type WholeReading = Extract<Reading, { kind: 'answer' }>;
+
+/** Settles the call of a whole answer, and gives back what its request has taken. What was used. */
+export function settleWhole({ call, land }: Delivery, { answer, response, firstByteAt }: WholeReading): Usage | null {
   const outputTexts = () => answer.outputTexts();
   const usage = call.settle(
     { kind: 'answered', status: response.status, report: answer.usage, outputTexts },
     firstByteAt,
   );
+  land();
+  return usage;
+}
+
+/** A whole answer as the client gets it. To be given once its request's end is durable. */
+export function wholeAnswer(
+  { call, record, origin }: Delivery,
+  { answer, response, headers }: WholeReading,
+  usage: Usage | null,
+): RoutedAnswer {
   const { costNanoUsd } = record;
-  delivery.land();
-  await record.end({ outcome: 'ok', status: 200, errorCode: null });
   if (answer.contentType !== undefined) {
     const { contentType } = answer;
-    return { kind: 'body', origin: delivery.origin(), headers, body: wholeBody(answer), contentType, costNanoUsd };
+    return { kind: 'body', origin: origin(), headers, body: wholeBody(answer), contentType, costNanoUsd };
   }
   const body = withCost(answer.body, { task: call.plan.request.ask.task, usage, costNanoUsd });
-  const whole: RoutedAnswer = { kind: 'body', origin: delivery.origin(), headers, body, costNanoUsd };
+  const whole: RoutedAnswer = { kind: 'body', origin: origin(), headers, body, costNanoUsd };
   if (answer.recyclable === true) whole.written = () => response.recycle();
   return whole;
 }

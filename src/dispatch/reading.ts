@@ -12,8 +12,6 @@ import { OpenStream } from './stream.js';
 
 /** A larger answer is no answer. */
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
-/** Headers of a provider that reach the client, beside those that begin with `openai-`. */
-const PASSED_HEADERS = new Set(['retry-after', 'retry-after-ms', 'x-should-retry']);
 
 export type Reading =
   | {
@@ -206,11 +204,14 @@ function passedHeaders(response: UpstreamResponse, secrets: readonly string[]): 
   const passed: HeaderFields = {};
   for (const name in response.headers) {
     const value = response.headers[name];
-    if (value !== undefined && (name.startsWith('openai-') || PASSED_HEADERS.has(name))) {
-      passed[name] = scrub(value, secrets);
-    }
+    if (value !== undefined && isPassed(name)) passed[name] = scrub(value, secrets);
   }
   return passed;
+}
+
+/** True for a header of a provider that reaches the client. */
+function isPassed(name: string): boolean {
+  return name === 'retry-after' || name === 'retry-after-ms' || name === 'x-should-retry' || name.startsWith('openai-');
 }
 
 export function failed(
