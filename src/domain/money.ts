@@ -20,6 +20,9 @@ export interface Decimal {
   scale: number;
 }
 
+const ZERO = 0x30;
+const POINT = 0x2e;
+
 const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?$/;
 
 /** Reads `0.0000002`, `2e-7`, `.5`; null when the text is no decimal number. */
@@ -78,5 +81,7 @@ function withPlaces(value: bigint, places: number): string {
 }
 
 function trimZeros(decimal: string): string {
-  return decimal.replace(/\.?0+$/, '');
+  let end = decimal.length;
+  while (decimal.charCodeAt(end - 1) === ZERO) end -= 1;
+  return decimal.slice(0, decimal.charCodeAt(end - 1) === POINT ? end - 1 : end);
 }

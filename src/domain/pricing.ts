@@ -1,5 +1,5 @@
 import { ceilDiv, type NanoUsd, type NanoUsdPerMillion } from './money.js';
-import { type Count, totalInput, type UsageClass, type UsageCounts } from './usage.js';
+import { type Count, totalInput, type UsageCounts } from './usage.js';
 
 /** What a price can be set for. `audioMinute` is per minute (usage counts milliseconds), `request` per upstream call. */
 export const RATE_CLASSES = [
@@ -51,31 +51,6 @@ export type Cost =
 const MS_PER_MINUTE = 60_000n;
 /** Rates are for a million units. */
 const UNITS_PER_RATE = 1_000_000n;
-/** Everything is summed over this denominator: a million units, and milliseconds in a minute. */
-const DENOMINATOR = UNITS_PER_RATE * MS_PER_MINUTE;
-
-/** Which count is billed at which rate, and whose rate holds where a class has none of its own. */
-interface Billed {
-  rateClass: RateClass;
-  count: UsageClass;
-  inherits: RateClass | null;
-  /** Counted in milliseconds, priced by the minute. */
-  perMinute: boolean;
-}
-
-const BILLED: readonly Billed[] = [
-  { rateClass: 'input', count: 'input', inherits: null, perMinute: false },
-  { rateClass: 'cachedInput', count: 'cachedInput', inherits: 'input', perMinute: false },
-  { rateClass: 'cacheWrite', count: 'cacheWrite', inherits: null, perMinute: false },
-  { rateClass: 'output', count: 'output', inherits: null, perMinute: false },
-  { rateClass: 'reasoning', count: 'reasoning', inherits: 'output', perMinute: false },
-  { rateClass: 'audioInput', count: 'audioInput', inherits: null, perMinute: false },
-  { rateClass: 'audioOutput', count: 'audioOutput', inherits: null, perMinute: false },
-  { rateClass: 'image', count: 'images', inherits: null, perMinute: false },
-  { rateClass: 'character', count: 'characters', inherits: null, perMinute: false },
-  { rateClass: 'audioMinute', count: 'audioMs', inherits: null, perMinute: true },
-  { rateClass: 'searchUnit', count: 'searchUnits', inherits: null, perMinute: false },
-];
 
 /**
  * The cost of one upstream call: `ceil(Σ units × rate + request price)` in nano-USD, exact until the one rounding.
@@ -85,26 +60,54 @@ const BILLED: readonly Billed[] = [
 export function costOf(counts: UsageCounts, price: Price | null): Cost {
   if (price === null) return { known: false, reason: 'no-price', priceId: null };
   const rates = ratesFor(price, totalInput(counts));
-  const components: CostComponent[] = [];
-  let numerator = 0n;
-  let seen = false;
-  for (const { rateClass, count, inherits, perMinute } of BILLED) {
-    const units = counts[count];
-    if (units === null) continue;
-    seen = true;
-    if (units === 0) continue;
-    const rate = rates[rateClass] ?? (inherits === null ? undefined : rates[inherits]);
-    if (rate === undefined) return { known: false, reason: 'no-price', priceId: price.id };
-    numerator += BigInt(units) * rate * (perMinute ? 1n : MS_PER_MINUTE);
-    components.push({ class: rateClass, units, ratePerMillion: rate });
+  const bill = new Bill();
+  const isPriced =
+    bill.add('input', counts.input, rates.input) &&
+    bill.add('cachedInput', counts.cachedInput, rates.cachedInput ?? rates.input) &&
+    bill.add('cacheWrite', counts.cacheWrite, rates.cacheWrite) &&
+    bill.add('output', counts.output, rates.output) &&
+    bill.add('reasoning', counts.reasoning, rates.reasoning ?? rates.output) &&
+    bill.add('audioInput', counts.audioInput, rates.audioInput) &&
+    bill.add('audioOutput', counts.audioOutput, rates.audioOutput) &&
+    bill.add('image', counts.images, rates.image) &&
+    bill.add('character', counts.characters, rates.character) &&
+    bill.add('audioMinute', counts.audioMs, rates.audioMinute) &&
+    bill.add('searchUnit', counts.searchUnits, rates.searchUnit);
+  if (!isPriced) return { known: false, reason: 'no-price', priceId: price.id };
+  if (!bill.hasCounts && !isPricedByRequestAlone(rates)) {
+    return { known: false, reason: 'no-usage', priceId: price.id };
   }
-  if (!seen && !isPricedByRequestAlone(rates)) return { known: false, reason: 'no-usage', priceId: price.id };
-  if (rates.request !== undefined && rates.request > 0n) {
-    // A request price is held per million requests, as every rate is.
-    numerator += rates.request * MS_PER_MINUTE;
-    components.push({ class: 'request', units: 1, ratePerMillion: rates.request });
+  // A request price is held per million requests, as every rate is.
+  if (rates.request !== undefined && rates.request > 0n) bill.add('request', 1, rates.request);
+  return { known: true, nanoUsd: bill.total(), priceId: price.id, components: bill.components };
+}
+
+/** What is to be paid, class by class, and rounded once at the end. */
+class Bill {
+  readonly components: CostComponent[] = [];
+  /** True once a count was known, if only as zero. */
+  hasCounts = false;
+  /** Over a million units. */
+  #byUnit = 0n;
+  /** The same of what is counted in milliseconds and priced by the minute. */
+  #byMinute = 0n;
+
+  /** Adds the units of a class; false when there are some, and no rate for them. */
+  add(rateClass: RateClass, units: Count, rate: NanoUsdPerMillion | undefined): boolean {
+    if (units === null) return true;
+    this.hasCounts = true;
+    if (units === 0) return true;
+    if (rate === undefined) return false;
+    if (rateClass === 'audioMinute') this.#byMinute += BigInt(units) * rate;
+    else this.#byUnit += BigInt(units) * rate;
+    this.components.push({ class: rateClass, units, ratePerMillion: rate });
+    return true;
   }
-  return { known: true, nanoUsd: ceilDiv(numerator, DENOMINATOR), priceId: price.id, components };
+
+  total(): NanoUsd {
+    if (this.#byMinute === 0n) return ceilDiv(this.#byUnit, UNITS_PER_RATE);
+    return ceilDiv(this.#byUnit * MS_PER_MINUTE + this.#byMinute, UNITS_PER_RATE * MS_PER_MINUTE);
+  }
 }
 
 /**

@@ -46,27 +46,26 @@ export const OTHER_TASK = 'other';
 
 export type Task = (typeof TASKS)[number] | typeof OTHER_TASK;
 
-/** Tasks that are counted in tokens alone, and whose answers take our usage. The others have `units.ts`. */
-const TOKEN_TASKS: ReadonlySet<Task> = new Set(['chat', 'completion', 'embedding']);
-
+/** True for a task that is counted in tokens alone, and whose answers take our usage. The others have `units.ts`. */
 export function isTokenTask(task: Task): boolean {
-  return TOKEN_TASKS.has(task);
+  return task === 'chat' || task === 'completion' || task === 'embedding';
 }
 
-/** Tasks that are answered with text a model wrote, which a bound of output tokens can cut. */
-const WRITING_TASKS: ReadonlySet<Task> = new Set([
-  'chat',
-  'completion',
-  'text-generation',
-  'conversational',
-  'summarization',
-  'translation',
-  'image-to-text',
-  'image-text-to-text',
-]);
-
+/** True for a task that is answered with text a model wrote, which a bound of output tokens can cut. */
 export function writesText(task: Task): boolean {
-  return WRITING_TASKS.has(task);
+  switch (task) {
+    case 'chat':
+    case 'completion':
+    case 'text-generation':
+    case 'conversational':
+    case 'summarization':
+    case 'translation':
+    case 'image-to-text':
+    case 'image-text-to-text':
+      return true;
+    default:
+      return false;
+  }
 }
 
 /** A JSON object as a client or a provider sent it. */

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { CountedInput, Meter, MeterSubject } from '../domain/metering.js';
 import type { Clock, Logger } from '../domain/ports.js';
 import { writesText } from '../domain/task.js';

@@ -53,7 +53,7 @@ export function readOpenAiAnswer(
   const body =
     request.task === 'embedding'
       ? withFormat(text, value, request)
-      : reshaped(withTextArguments(text, ARGUMENTS), options.reshapes ?? [], 'message');
+      : reshaped(callsTools(value) ? withTextArguments(text, ARGUMENTS) : text, options.reshapes ?? [], 'message');
   return {
     ok: true,
     answer: {
@@ -119,6 +119,15 @@ function parseAnswer(text: string): JsonObject | null {
     // The caller says what is wrong with it.
     return null;
   }
+}
+
+/** True where arguments may stand in the answer: the text of others need not be looked through for them. */
+function callsTools(value: JsonObject): boolean {
+  const choices = value['choices'] as ReadonlyArray<JsonObject | null>;
+  return choices.some((choice) => {
+    const message = choice?.['message'] as JsonObject | null | undefined;
+    return message?.['tool_calls'] != null || message?.['function_call'] != null;
+  });
 }
 
 /** OpenRouter's way: an error in every choice, beside no message. */

@@ -14,8 +14,11 @@ export interface Charge {
   costNanoUsd: NanoUsd | null;
 }
 
-/** One of the figures that reports are made of, where it is neither a plain count nor null. */
-const ODD_FIGURE = /"(?:prompt_tokens|completion_tokens|total_tokens)"\s*:(?!\s*(?:null|\d{1,15})\s*[,}])/;
+/**
+ * What a cost is not just added to: a key that may name one, an escape, as nobody knows here what key that is, or one of
+ * the figures that reports are made of where it is neither a plain count nor null.
+ */
+const ODD = /\\|cost|"(?:prompt_tokens|completion_tokens|total_tokens)"\s*:(?!\s*(?:null|\d{1,15})\s*[,}])/;
 
 /**
  * An answer's text with `usage.cost` (USD) and `usage.cost_nano_usd` added; both null when unknown. A provider's own
@@ -81,9 +84,7 @@ function usageText(raw: string | null, charge: Charge): string {
 
 /** The way of most answers: the provider reported whole figures and no cost, so that ours is only added. */
 function reportedText(raw: string, { usage, costNanoUsd }: Charge): string | null {
-  if (usage?.source !== 'reported' || !raw.endsWith('}') || raw.includes('cost')) return null;
-  // Of a key that is written with escapes nobody knows here what it is.
-  if (raw.includes('\\') || ODD_FIGURE.test(raw)) return null;
+  if (usage?.source !== 'reported' || !raw.endsWith('}') || ODD.test(raw)) return null;
   const end = raw.slice(0, -1).trimEnd();
   const comma = end.endsWith('{') ? '' : ',';
   const cost = costNanoUsd === null ? 'null' : formatUsdShort(costNanoUsd);

@@ -135,9 +135,9 @@ export function countedInput(request: TaskRequest): CountedInput {
   const messages = Array.isArray(value['messages']) ? value['messages'] : [];
   for (const message of messages) counter.addMessage(message);
   // Definitions go to the model as text much like their JSON.
-  for (const name of ['tools', 'functions', 'response_format']) {
-    if (value[name] !== undefined && value[name] !== null) counter.addText(request.body.members.get(name));
-  }
+  if (value['tools'] != null) counter.addText(request.body.members.get('tools'));
+  if (value['functions'] != null) counter.addText(request.body.members.get('functions'));
+  if (value['response_format'] != null) counter.addText(request.body.members.get('response_format'));
   return { texts: counter.texts, tokens: counter.tokens, messages: messages.length };
 }
 

@@ -24,23 +24,6 @@ export interface UsageBeside {
   searches: string;
 }
 
-/** Where each figure may stand, the first that is there counts. */
-const PATHS = {
-  reasoning: [['completion_tokens_details', 'reasoning_tokens'], ['reasoning_tokens']],
-  cached: [
-    ['prompt_tokens_details', 'cached_tokens'],
-    ['input_tokens_details', 'cached_tokens'],
-    ['cached_tokens'],
-    ['prompt_cache_hit_tokens'],
-  ],
-  cacheWrite: [['prompt_tokens_details', 'cache_write_tokens']],
-  audioInput: [['prompt_tokens_details', 'audio_tokens']],
-  audioOutput: [['completion_tokens_details', 'audio_tokens']],
-  input: [['prompt_tokens'], ['input_tokens']],
-  output: [['completion_tokens'], ['output_tokens']],
-  total: [['total_tokens']],
-} as const satisfies Record<string, ReadonlyArray<readonly string[]>>;
-
 /**
  * OpenAI's `usage` object and its dialects in classes that do not overlap; null when it is absent, null or has nothing
  * in it. `prompt_tokens` includes cached tokens (`prompt_tokens_details.cached_tokens`, Together's `cached_tokens`,
@@ -53,13 +36,13 @@ export function parseOpenAiUsage(raw: unknown, options: OpenAiUsageOptions = {})
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return null;
   const fields = new Fields(raw as JsonObject);
   const counts = noCounts();
-  const reasoning = fields.first(PATHS.reasoning);
+  const reasoning = fields.reasoning();
   const totals = derived(fields, reasoning, options);
 
-  const cached = fields.first(PATHS.cached);
-  const cacheWrite = fields.first(PATHS.cacheWrite);
-  const audioInput = fields.first(PATHS.audioInput);
-  const input = without(totals.input, [cached, cacheWrite, audioInput]);
+  const cached = fields.cached();
+  const cacheWrite = fields.cacheWrite();
+  const audioInput = fields.audioInput();
+  const input = without(totals.input, cached, cacheWrite, audioInput);
   if (input.fits) {
     counts.cachedInput = cached;
     counts.cacheWrite = cacheWrite;
@@ -69,8 +52,8 @@ export function parseOpenAiUsage(raw: unknown, options: OpenAiUsageOptions = {})
   if (options.beside != null) addBeside(fields, counts, options.beside);
 
   if (options.outputless !== true) {
-    const audioOutput = fields.first(PATHS.audioOutput);
-    const output = without(totals.output, [totals.reasoningOutside ? null : reasoning, audioOutput]);
+    const audioOutput = fields.audioOutput();
+    const output = without(totals.output, totals.reasoningOutside ? null : reasoning, audioOutput);
     if (output.fits) {
       counts.reasoning = reasoning;
       counts.audioOutput = audioOutput;
@@ -82,9 +65,9 @@ export function parseOpenAiUsage(raw: unknown, options: OpenAiUsageOptions = {})
 }
 
 function addBeside(fields: Fields, counts: UsageCounts, names: UsageBeside): void {
-  const tokens = fields.first([[names.input]]);
+  const tokens = fields.own(names.input);
   if (tokens !== null) counts.input = (counts.input ?? 0) + tokens;
-  counts.searchUnits = fields.first([[names.searches]]);
+  counts.searchUnits = fields.own(names.searches);
 }
 
 /** True when at least one class is known. */
@@ -98,9 +81,9 @@ function derived(
   reasoning: Count,
   options: OpenAiUsageOptions,
 ): { input: Count; output: Count; reasoningOutside: boolean } {
-  let input = fields.first(PATHS.input);
-  let output = fields.first(PATHS.output);
-  const total = fields.first(PATHS.total);
+  let input = fields.input();
+  let output = fields.output();
+  const total = fields.total();
   const reasoningOutside = isOutside({ input, output, total, reasoning }, options.reasoningOutside ?? false);
   if (total !== null) {
     const outside = reasoningOutside && options.reasoningOutside !== 'of-the-total-too' ? (reasoning ?? 0) : 0;
@@ -125,7 +108,7 @@ function isOutside(
 }
 
 /** What is left of a whole without its parts. Parts of an unknown whole have no place, parts beyond it are wrong. */
-function without(whole: Count, parts: readonly Count[]): { rest: Count; fits: boolean } {
+function without(whole: Count, ...parts: readonly Count[]): { rest: Count; fits: boolean } {
   let sum = 0;
   for (const part of parts) sum += part ?? 0;
   if (whole === null) return { rest: null, fits: sum === 0 };
@@ -156,28 +139,76 @@ function usdOfTicks(ticks: number): string {
   return `${digits.slice(0, -10)}.${digits.slice(-10)}`;
 }
 
-/** Reads counts by path, and remembers what was no count. */
+/** Where there are no details. Nothing is added to it. */
+const NO_DETAILS: JsonObject = {};
+
+/**
+ * Reads counts, each from the first place where it stands, and remembers what was no count. Every name is written out
+ * where it is read: read by names in a list, the figures of each answer are looked up anew.
+ */
 class Fields {
   readonly problems: string[] = [];
   readonly #usage: JsonObject;
+  readonly #promptDetails: JsonObject;
+  readonly #completionDetails: JsonObject;
 
   constructor(usage: JsonObject) {
     this.#usage = usage;
+    this.#promptDetails = detailsOf(usage['prompt_tokens_details']);
+    this.#completionDetails = detailsOf(usage['completion_tokens_details']);
   }
 
-  /** The first of these that is there. */
-  first(paths: ReadonlyArray<readonly string[]>): Count {
-    for (const path of paths) {
-      let value: unknown = this.#usage;
-      for (const key of path) {
-        value = typeof value === 'object' && value !== null ? (value as JsonObject)[key] : undefined;
-      }
-      if (value === undefined || value === null) continue;
-      if (isCount(value)) return value;
-      const name = path.join('.');
-      if (!this.problems.includes(name)) this.problems.push(name);
-    }
-    return null;
+  input(): Count {
+    const usage = this.#usage;
+    return this.#count(usage['prompt_tokens'], 'prompt_tokens') ?? this.#count(usage['input_tokens'], 'input_tokens');
+  }
+
+  output(): Count {
+    const usage = this.#usage;
+    return (
+      this.#count(usage['completion_tokens'], 'completion_tokens') ??
+      this.#count(usage['output_tokens'], 'output_tokens')
+    );
+  }
+
+  total(): Count {
+    return this.#count(this.#usage['total_tokens'], 'total_tokens');
+  }
+
+  reasoning(): Count {
+    const { reasoning_tokens: detailed } = this.#completionDetails;
+    return (
+      this.#count(detailed, 'completion_tokens_details.reasoning_tokens') ??
+      this.#count(this.#usage['reasoning_tokens'], 'reasoning_tokens')
+    );
+  }
+
+  cached(): Count {
+    const usage = this.#usage;
+    const ofInput = detailsOf(usage['input_tokens_details']);
+    return (
+      this.#count(this.#promptDetails['cached_tokens'], 'prompt_tokens_details.cached_tokens') ??
+      this.#count(ofInput['cached_tokens'], 'input_tokens_details.cached_tokens') ??
+      this.#count(usage['cached_tokens'], 'cached_tokens') ??
+      this.#count(usage['prompt_cache_hit_tokens'], 'prompt_cache_hit_tokens')
+    );
+  }
+
+  cacheWrite(): Count {
+    return this.#count(this.#promptDetails['cache_write_tokens'], 'prompt_tokens_details.cache_write_tokens');
+  }
+
+  audioInput(): Count {
+    return this.#count(this.#promptDetails['audio_tokens'], 'prompt_tokens_details.audio_tokens');
+  }
+
+  audioOutput(): Count {
+    return this.#count(this.#completionDetails['audio_tokens'], 'completion_tokens_details.audio_tokens');
+  }
+
+  /** One that only some providers have. */
+  own(name: string): Count {
+    return this.#count(this.#usage[name], name);
   }
 
   rest(name: string, value: number): Count {
@@ -185,4 +216,15 @@ class Fields {
     this.problems.push(name);
     return null;
   }
+
+  #count(value: unknown, name: string): Count {
+    if (value === undefined || value === null) return null;
+    if (isCount(value)) return value;
+    if (!this.problems.includes(name)) this.problems.push(name);
+    return null;
+  }
+}
+
+function detailsOf(value: unknown): JsonObject {
+  return typeof value === 'object' && value !== null ? (value as JsonObject) : NO_DETAILS;
 }

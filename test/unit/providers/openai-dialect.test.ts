@@ -187,6 +187,13 @@ describe('answers', () => {
     expect(read(text)).toMatchObject({ answer: { body: text } });
   });
 
+  it.each([
+    '{"choices":[{"message":{"content":"a"}},{"message":{"function_call":{"name":"f","arguments":{"a":1}}}}]}',
+    '{"choices":[null,{"message":{"tool_calls":{"function":{"arguments":{"a":1}}}}}]}',
+  ])('have text for such arguments in any of their choices, in older shapes too: %s', (body) => {
+    expect(read(body)).toMatchObject({ answer: { body: body.replace('{"a":1}', '"{\\"a\\":1}"') } });
+  });
+
   it('are no answers without choices', () => {
     expect(read('{"choices":[]}')).toMatchObject({ ok: false, fault: { kind: 'malformed' } });
     expect(read('{"choices":[{"error":{"message":"upstream died","code":502}}]}')).toMatchObject({
