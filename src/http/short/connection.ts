@@ -4,8 +4,8 @@ import type { HotPaths } from '../hot-paths.js';
 import { leaveUntimed, lookAtTaking } from '../taking.js';
 import type { AnswerHeads } from './answer-head.js';
 import { Backlog } from './backlog.js';
-import { parsePlainHead } from './head.js';
 import { IncomingBody } from './incoming-body.js';
+import { PlainHeads } from './plain-heads.js';
 import type { SharedReads } from './shared-reads.js';
 import { ShortExchange, type Wire } from './short-exchange.js';
 
@@ -49,6 +49,7 @@ export class ShortConnection implements Wire {
   /** In the server's list; -1 when it is in none. */
   place = -1;
   readonly #host: ConnectionHost;
+  readonly #heads = new PlainHeads();
   #exchange: ShortExchange | null = null;
   /** Null once it has come whole. */
   #body: IncomingBody | null = null;
@@ -128,7 +129,7 @@ export class ShortConnection implements Wire {
 
   #begin(data: Buffer, size: number, isHeld = false): void {
     const paths = this.#host.hotPaths();
-    const head = parsePlainHead(data, size, paths.has);
+    const head = this.#heads.read(data, size, paths.has);
     if (head === null) {
       this.release(data, size);
       this.#host.handOver(this);

@@ -2,7 +2,7 @@ import { READ_HEADERS, type ReadHeader, type ReadHeaders } from '../exchange.js'
 
 /** Heads of clients have some 300 to 1,000 bytes. A longer one than the most goes to `node:http`, which has its own bound. */
 const USUAL_BYTES = 1_024;
-const MOST_BYTES = 8 * 1_024;
+export const MOST_BYTES = 8 * 1_024;
 
 /**
  * The plainest form a request has (RFC 9112): every line ends with CRLF, names are tokens that end at their colon, values
@@ -33,6 +33,19 @@ function never(name: string): [string, Rule] {
   return [name, { use: 'never' }];
 }
 
+/** Of a header's value: whose it is, `length` for that of `Content-Length`, where it starts behind the colon, and its end. */
+export interface ChangingValue {
+  name: ReadHeader | 'length';
+  start: number;
+  end: number;
+}
+
+/** What differs from request to request, and what is a secret and not kept. */
+export const CHANGING: ReadonlySet<ReadHeader> = new Set<ReadHeader>([
+  ...(['authorization', 'x-api-key', 'x-waybill-provider-key'] as const),
+  'idempotency-key',
+]);
+
 /** The head of a request that the short way takes. */
 export interface PlainHead {
   path: string;
@@ -44,15 +57,21 @@ export interface PlainHead {
 
 /**
  * Reads the head that the first `size` bytes begin with. Null for whatever is not whole, not plain or not one of the paths: there is
- * one way only to read what is left, so that a proxy in front cannot have read it in another.
+ * one way only to read what is left, so that a proxy in front cannot have read it in another. Values that change are added to
+ * `values`.
  */
-export function parsePlainHead(data: Buffer, size: number, isPath: (path: string) => boolean): PlainHead | null {
+export function parsePlainHead(
+  data: Buffer,
+  size: number,
+  isPath: (path: string) => boolean,
+  values: ChangingValue[],
+): PlainHead | null {
   const text = textOf(data, size);
   const match = text === null ? null : PLAIN_HEAD.exec(text);
   if (text === null || match === null) return null;
   const path = match[1] as string;
   const headBytes = match[0].length;
-  const fields = isPath(path) ? readFields(text, headBytes) : null;
+  const fields = isPath(path) ? readFields(text, headBytes, values) : null;
   return fields === null ? null : { path, headBytes, ...fields };
 }
 
@@ -66,7 +85,11 @@ function textOf(data: Buffer, size: number): string | null {
 }
 
 /** Of lines that are well formed; null where they say something that is not taken, or say it twice. */
-function readFields(text: string, headBytes: number): Pick<PlainHead, 'headers' | 'bodyBytes'> | null {
+function readFields(
+  text: string,
+  headBytes: number,
+  values: ChangingValue[],
+): Pick<PlainHead, 'headers' | 'bodyBytes'> | null {
   const headers: { -readonly [Name in ReadHeader]?: string } = {};
   let bodyBytes = -1;
   let isConnectionTold = false;
@@ -84,10 +107,12 @@ function readFields(text: string, headBytes: number): Pick<PlainHead, 'headers' 
     if (rule.use === 'read') {
       if (headers[rule.name] !== undefined) return null;
       headers[rule.name] = value;
+      if (CHANGING.has(rule.name)) values.push({ name: rule.name, start: colon + 1, end });
     } else if (rule.use === 'length') {
       const digits = LENGTH.exec(text.slice(colon + 1, end));
       if (bodyBytes !== -1 || digits === null) return null;
       bodyBytes = Number(digits[1]);
+      values.push({ name: 'length', start: colon + 1, end });
     } else if (rule.use === 'connection') {
       if (isConnectionTold || value.toLowerCase() !== 'keep-alive') return null;
       isConnectionTold = true;
