@@ -12,11 +12,14 @@ export interface KnownClient {
   expiresAt: number | null;
 }
 
+const SHA256_HEX_BYTES = 64;
+
 /** Finds clients by their key's hash; the hash found is compared in constant time. */
 export function createClientDirectory(known: readonly KnownClient[], clock: Clock): ClientDirectory {
   const byHash = new Map(
-    known.map((entry) => [entry.keySha256, { ...entry, hash: Buffer.from(entry.keySha256, 'hex') }]),
+    known.map((entry) => [entry.keySha256, { ...entry, hash: Buffer.from(entry.keySha256, 'latin1') }]),
   );
+  const presentedHash = Buffer.alloc(SHA256_HEX_BYTES);
   return {
     identify(presentedKey) {
       if (presentedKey === null || presentedKey === '') {
@@ -26,7 +29,8 @@ export function createClientDirectory(known: readonly KnownClient[], clock: Cloc
       }
       const hex = hash('sha256', presentedKey, 'hex');
       const entry = byHash.get(hex);
-      if (entry === undefined || !timingSafeEqual(entry.hash, Buffer.from(hex, 'hex'))) {
+      presentedHash.write(hex, 'latin1');
+      if (entry === undefined || !timingSafeEqual(entry.hash, presentedHash)) {
         throw new WaybillError('invalid_api_key', { message: 'The API key is not known.' });
       }
       if (entry.expiresAt !== null && clock.now() >= entry.expiresAt) {

@@ -3,9 +3,15 @@ import type { RequestHead, RequestState } from './exchange.js';
 
 export type HttpContext = ParameterizedContext<RequestState>;
 
+const BEARER = 'Bearer ';
+
 /** The key a client presents: `Authorization: Bearer …`, else `x-api-key`. A proxy's own `Authorization` hides neither. */
 export function presentedKey({ headers }: Pick<RequestHead, 'headers'>): string | null {
-  const bearer = /^Bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1]?.trim();
+  const { authorization = '' } = headers;
+  // As nearly everybody writes it; the pattern takes the others.
+  const bearer = authorization.startsWith(BEARER)
+    ? authorization.slice(BEARER.length).trim()
+    : /^Bearer +(.+)$/i.exec(authorization)?.[1]?.trim();
   if (bearer !== undefined && bearer !== '') return bearer;
   const key = headers['x-api-key'];
   return typeof key === 'string' ? key : null;
