@@ -150,7 +150,7 @@ describe('a budgeted request', () => {
     upstream.setScript([answer()]);
     expect((await ask(chatBody({ max_tokens: 100 }))).status).toBe(200);
     expect(await budgetNow()).toMatchObject({ spent_nano_usd: 10_000, left_nano_usd: 0 });
-    expect(daemon.output()).toContain('budget exceeded');
+    await expect.poll(() => daemon.output()).toContain('budget exceeded');
   });
 
   it('that fails, streams, or is left by its client leaves nothing held', async () => {
