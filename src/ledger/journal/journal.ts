@@ -45,8 +45,7 @@ const BYTES_PER_UNIT = 3;
  */
 export class Journal {
   readonly #path: string;
-  /** Whether each record is written to the disk before `append` returns. */
-  readonly isSynced: boolean;
+  readonly #isSynced: boolean;
   readonly #file: number;
   #seq: number;
   #offset = 0;
@@ -55,17 +54,12 @@ export class Journal {
   /** Makes the file anew, in place of what is there. @throws what the file system throws */
   constructor({ path, mode, lastSeq, isSynced }: JournalOptions) {
     this.#path = path;
-    this.isSynced = isSynced;
+    this.#isSynced = isSynced;
     this.#seq = lastSeq;
     rmSync(path, { force: true });
     this.#file = openSync(path, 'wx', mode);
     fchmodSync(this.#file, mode);
     if (isSynced) syncDirectory(dirname(path));
-  }
-
-  /** In bytes, since it was cleared. */
-  get size(): number {
-    return this.#offset;
   }
 
   /**
@@ -81,7 +75,7 @@ export class Journal {
       for (let done = 0; done < record.length; ) {
         done += writeSync(this.#file, record, done, record.length - done, this.#offset + done);
       }
-      if (this.isSynced) fdatasyncSync(this.#file);
+      if (this.#isSynced) fdatasyncSync(this.#file);
     } catch (error) {
       // It may stand there whole.
       ftruncateSync(this.#file, this.#offset);

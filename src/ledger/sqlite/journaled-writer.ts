@@ -26,19 +26,9 @@ const MOST_AT_ONCE = 2_000;
 /** Another process' transaction ends soon: looked at so often, for so long, before nothing more is taken. */
 const LOCK_RETRY_MS = 20;
 const LOCK_PATIENCE_MS = 2_000;
-/** So long what began waits for its end, from move to move: a row that is written once costs a third of one that changes. */
-const HOLD_MS = 40;
-/** While something is held, the journal is not written over from its start: not longer than it is so large. */
-const MOST_HELD_BYTES = 1024 * 1024;
-const NOBODY: ReadonlySet<string> = new Set();
 const NO_ERRORS: readonly null[] = [];
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2_000;
-
-interface WaitingBatch extends JournaledBatch {
-  /** When it was journaled, on the clock of `performance.now`. */
-  since: number;
-}
 
 /**
  * Makes entries durable by one write into a journal, and moves them into the tables a moment later, many in one
@@ -49,7 +39,7 @@ export class JournaledWriter {
   readonly #options: JournaledWriterOptions;
   readonly #open = new OpenRequests();
   readonly #rows = new RowEntries();
-  #waiting: WaitingBatch[] = [];
+  #waiting: JournaledBatch[] = [];
   #waitingEntries = 0;
   #timer: NodeJS.Timeout | null = null;
   /** Why the last move failed; nothing is taken until one works. */
@@ -95,7 +85,7 @@ export class JournaledWriter {
    */
   move(): void {
     this.#stopTimer();
-    while (this.#waiting.length > 0) this.#moveSome(this.#first());
+    while (this.#waiting.length > 0) this.#moveSome();
   }
 
   /** The same where somebody is about to read: what cannot be moved is known, and has been logged. */
@@ -132,7 +122,7 @@ export class JournaledWriter {
   #append(entries: readonly RowEntry[]): void {
     const seq = this.#options.journal.append(joinEntries(entries));
     if (entries.length === 0) return;
-    this.#waiting.push({ seq, entries, since: performance.now() });
+    this.#waiting.push({ seq, entries });
     this.#waitingEntries += entries.length;
     if (this.#waitingEntries > MOST_AT_ONCE && !this.isBlocked && this.#lockedSince === null) this.moveIfPossible();
     else this.#moveIn(MOVE_AFTER_MS, FEW_WAIT_MS);
@@ -156,10 +146,12 @@ export class JournaledWriter {
         return;
       }
       try {
-        this.#moveInTime();
+        this.#moveSome();
       } catch {
-        // `#failed` has it
+        return; // `#failed` has it
       }
+      // Others' turns between: after a lock of two seconds there is much.
+      if (this.#waiting.length > 0) this.#moveIn(0);
     }, ms);
   }
 
@@ -168,61 +160,10 @@ export class JournaledWriter {
     this.#timer = null;
   }
 
-  /** Moves what waits, but for requests that began a moment ago and have not ended. @throws as `move` */
-  #moveInTime(): void {
-    if (this.#waitingEntries > MOST_AT_ONCE) {
-      this.#moveSome(this.#first());
-      // Others' turns between: after a lock of two seconds there is much.
-      this.#moveIn(0);
-      return;
-    }
-    const { moving, held } = this.#divided();
-    this.#moveSome(moving, held);
-    if (this.#waiting.length > 0) this.#moveIn(MOVE_AFTER_MS, FEW_WAIT_MS);
-  }
-
-  /**
-   * What waits, without what is held. That is journaled again, behind all that is moved now: a move notes up to which
-   * record everything has been. Whoever reads both finds the same said twice, which changes nothing.
-   */
-  #divided(): { moving: JournaledBatch[]; held: WaitingBatch[] } {
-    const { journal } = this.#options;
-    // A synced journal takes longer than the rows.
-    const ids = journal.isSynced || journal.size > MOST_HELD_BYTES ? NOBODY : this.#justBegun();
-    if (ids.size === 0) return { moving: this.#waiting.slice(), held: [] };
-    const moving: JournaledBatch[] = [];
-    const held: WaitingBatch[] = [];
-    for (const { seq, entries, since } of this.#waiting) {
-      const staying = entries.filter(({ inferenceId }) => ids.has(inferenceId));
-      const rest = staying.length === 0 ? entries : entries.filter(({ inferenceId }) => !ids.has(inferenceId));
-      moving.push({ seq, entries: rest });
-      if (staying.length > 0) held.push({ seq, entries: staying, since });
-    }
-    if (moving.every(({ entries }) => entries.length === 0)) return { moving: [], held };
-    try {
-      const again = journal.append(joinEntries(held.flatMap(({ entries }) => entries)));
-      return { moving, held: held.map(({ entries, since }) => ({ seq: again, entries, since })) };
-    } catch {
-      return { moving: this.#waiting.slice(), held: [] }; // no room to hold it
-    }
-  }
-
-  /** Requests that have not ended, of those that began within the time that is waited for their end. */
-  #justBegun(): ReadonlySet<string> {
-    const since = performance.now() - HOLD_MS;
-    const ids = new Set<string>();
-    for (const batch of this.#waiting) {
-      if (batch.since < since) continue;
-      for (const { inferenceId, request } of batch.entries) {
-        if (request !== null && this.#open.has(inferenceId)) ids.add(inferenceId);
-      }
-    }
-    return ids;
-  }
-
-  /** The first `batches` that wait, in one transaction; `held` of them wait on. @throws as `move` */
-  #moveSome(batches: readonly JournaledBatch[], held: readonly WaitingBatch[] = []): void {
+  /** The first of what waits, in one transaction. @throws as `move` */
+  #moveSome(): void {
     const { journal, logger, onMoved, writer } = this.#options;
+    const batches = this.#first();
     if (batches.length === 0) return;
     try {
       const turnedDown = writer.move(() => batches);
@@ -232,7 +173,7 @@ export class JournaledWriter {
       throw error;
     }
     const entries = batches.reduce((sum, batch) => sum + batch.entries.length, 0);
-    this.#waiting.splice(0, batches.length, ...held);
+    this.#waiting.splice(0, batches.length);
     this.#waitingEntries -= entries;
     if (this.#waiting.length === 0) journal.clear();
     this.#lockedSince = null;

@@ -40,9 +40,13 @@ export class ManyRows {
     this.#statements = SIZES.map((rows) => ({ rows, insert: db.prepare<unknown[]>(sqlFor(options, rows)) }));
   }
 
-  /** `own` and `shared` in the order of their columns. It is inserted at once or by `flush`, in no order. */
+  /**
+   * `own` and `shared` in the order of their columns. It is inserted at once or by `flush`, in no order.
+   * @throws TypeError for a cell that is an object, and what SQLite throws
+   */
   add(own: readonly Cell[], shared: readonly Cell[]): void {
     const group = this.#groupOf(shared);
+    refuseObjects(own);
     for (const cell of own) group.own.push(cell);
     group.rows += 1;
     if (group.rows === MOST_ROWS) this.#insert(group);
@@ -70,6 +74,7 @@ export class ManyRows {
       if (isSame(group.shared, shared)) return group;
     }
     if (this.#groups.length === MAX_GROUPS) this.#insert(this.#groups.shift() as Group);
+    refuseObjects(shared);
     const group = { shared, own: [], rows: 0 };
     this.#groups.push(group);
     return group;
@@ -98,6 +103,13 @@ function sqlFor({ table, own, shared, onConflict }: ManyRowsOptions, rows: numbe
   const rest = onConflict === undefined ? '' : ` ON CONFLICT ${onConflict}`;
   const columns = [...own, ...shared].join(', ');
   return `INSERT INTO ${table} (${columns}) VALUES ${Array(rows).fill(row).join(', ')}${rest}`;
+}
+
+/** A list would be bound as if its members were cells. */
+function refuseObjects(cells: readonly unknown[]): void {
+  for (const cell of cells) {
+    if (typeof cell === 'object' && cell !== null) throw new TypeError('a cell holds text, a number or nothing');
+  }
 }
 
 function isSame(one: readonly Cell[], other: readonly Cell[]): boolean {

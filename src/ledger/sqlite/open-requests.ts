@@ -36,10 +36,6 @@ export class OpenRequests {
     }
   }
 
-  has(inferenceId: string): boolean {
-    return this.#attempts.has(inferenceId);
-  }
-
   #begins({ inferenceId, request, attempt }: RowEntry): boolean {
     if (request === null && attempt === null) return true;
     const known = this.#attempts.get(inferenceId);

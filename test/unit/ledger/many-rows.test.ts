@@ -69,4 +69,12 @@ describe('many rows', () => {
     many.add([2, 'one', null], ['a', 1]);
     expect(() => many.flush()).toThrow(/UNIQUE constraint failed: things.name/);
   });
+
+  it('refuse a list, whose members would be bound as cells', () => {
+    const many = new ManyRows(db, OPTIONS);
+    expect(() => many.add([1, ['one'], null] as never, ['a', 1])).toThrow(TypeError);
+    expect(() => many.add([1, 'one', null], [['a'], 1] as never)).toThrow(TypeError);
+    expect(many.flush()).toBe(0);
+    expect(rowsThere()).toEqual([]);
+  });
 });
