@@ -91,7 +91,8 @@ export class WholeWriter {
     try {
       const costs = rows.map((row) => this.#addRequest(row));
       const known = this.#requests.flush() === 0 ? [] : rows.filter((row) => !this.#isOwn(row));
-      for (const [at, row] of rows.entries()) if (!known.includes(row)) this.#addAttempts(row, costs[at] as Costs);
+      const isKnown = new Set(known);
+      for (const [at, row] of rows.entries()) if (!isKnown.has(row)) this.#addAttempts(row, costs[at] as Costs);
       this.#attempts.flush();
       return known;
     } finally {
