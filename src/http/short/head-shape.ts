@@ -1,5 +1,5 @@
-import type { ReadHeader, ReadHeaders } from '../exchange.js';
-import { CHANGING, type ChangingValue, MOST_BYTES, type PlainHead } from './head.js';
+import type { ReadHeader } from '../exchange.js';
+import { CHANGING, type ChangingValue, MOST_BYTES, type PlainHead, type PlainHeaders, plainHeaders } from './head.js';
 
 const TAB = 0x09;
 const SPACE = 0x20;
@@ -15,7 +15,7 @@ const MOST_DIGITS = 9;
 export class HeadShape {
   readonly #path: string;
   /** What is read of it that does not change. */
-  readonly #headers: ReadHeaders;
+  readonly #headers: PlainHeaders;
   /** What stands before, between and behind the values. */
   readonly #parts: Buffer[] = [];
   readonly #names: Array<ChangingValue['name']> = [];
@@ -27,9 +27,9 @@ export class HeadShape {
       if (!CHANGING.has(name as ReadHeader)) kept[name] = headers[name as ReadHeader];
     }
     // Texts that are cut out of another keep all of it. These are their own.
-    const { path: ownPath, ...own } = JSON.parse(JSON.stringify(kept)) as { path: string } & ReadHeaders;
+    const { path: ownPath, ...own } = JSON.parse(JSON.stringify(kept)) as { path: string } & Partial<PlainHeaders>;
     this.#path = ownPath;
-    this.#headers = own;
+    this.#headers = plainHeaders(own);
     let at = 0;
     for (const { name, start, end } of values) {
       this.#names.push(name);
@@ -43,7 +43,7 @@ export class HeadShape {
   read(data: Buffer, come: number): PlainHead | null {
     const size = Math.min(come, MOST_BYTES);
     const parts = this.#parts;
-    const headers: { -readonly [Name in ReadHeader]?: ReadHeaders[Name] } = { ...this.#headers };
+    const headers = plainHeaders(this.#headers);
     let bodyBytes = -1;
     let end = 0;
     for (let nth = 0; nth < parts.length; nth += 1) {
