@@ -128,8 +128,9 @@ function keysOf(config: ProviderConfig, adapter: ProviderAdapter): ProviderKey[]
   return [...new Map(keys.map((key) => [key.id, key])).values()];
 }
 
-function scoped(key: ProviderKey): ProviderKey {
-  return { ...key, scope: scopeOfKey(key) };
+/** Name by name: a copy that is then added to gets a hidden class of its own, and there may be thousands of keys. */
+function scoped({ id, secret, weight, limits }: ProviderKey): ProviderKey {
+  return { id, secret, weight, limits, scope: scopeOfKey({ id, limits }) };
 }
 
 interface TargetBuild {

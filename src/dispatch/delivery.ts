@@ -13,6 +13,7 @@ import { learnFromBreak } from './lessons.js';
 import type { DispatchParts } from './parts.js';
 import type { Reading } from './reading.js';
 import type { Record } from './record.js';
+import type { AttemptEnd } from './settlement.js';
 
 /** What a successful call still has to do: give its answer to the client, settled before its end. */
 export interface Delivery {
@@ -159,8 +160,15 @@ class Pump {
     message: string | null = null,
   ): Usage | null {
     const { reader } = this.#stream;
-    const seen = { report: reader?.usage() ?? null, outputTexts: () => reader?.outputTexts() ?? [] };
-    return this.#delivery.call.settle({ ...end, ...seen }, this.#firstByteAt, message);
+    const report = reader?.usage() ?? null;
+    const outputTexts = () => reader?.outputTexts() ?? [];
+    const { kind, status } = end;
+    // Name by name: a copy that is then added to gets a hidden class of its own.
+    const whole: AttemptEnd =
+      kind === 'cut'
+        ? { kind, outcome: end.outcome, status, errorCode: end.errorCode, report, outputTexts }
+        : { kind, status, report, outputTexts };
+    return this.#delivery.call.settle(whole, this.#firstByteAt, message);
   }
 }
 

@@ -84,10 +84,12 @@ async function untilContent(
   { plan, response, firstByteAt, secrets }: ReadableAnswer,
   passed: { stream: AnswerStream; contentType?: string },
 ): Promise<Reading> {
-  const { stream } = passed;
+  const { stream, contentType } = passed;
   const fault = await withDeadline(stream.untilContent(), plan.sentAt + plan.firstByteMs - firstByteAt, response);
   if (fault !== null) return failed(withHint(fault, plan.target), stream.reader?.usage() ?? null, firstByteAt);
-  return { kind: 'stream', ...passed, headers: passedHeaders(response, secrets), firstByteAt };
+  const headers = passedHeaders(response, secrets);
+  if (contentType === undefined) return { kind: 'stream', stream, headers, firstByteAt };
+  return { kind: 'stream', stream, contentType, headers, firstByteAt };
 }
 
 /** The answer as it comes; null for one that has to be read whole. */

@@ -39,11 +39,17 @@ export interface RequestParts {
   isBrought?: boolean;
 }
 
+/** A header, and how it is written. */
+interface Line {
+  name: string;
+  value: string;
+  text: string;
+}
+
 /** What a head is made of, and the head without its length. */
 interface Beginning {
   method: string;
-  /** Names and values in turn. */
-  fields: readonly string[];
+  lines: readonly Line[];
   head: string;
 }
 
@@ -80,26 +86,35 @@ export class RequestTexts {
 
   /** Null for headers that are not plain. */
   #begin(method: string, headers: HeaderFields): Beginning | null {
-    const fields: string[] = [];
+    const lines: Line[] = [];
     let head = `${method} ${this.path} HTTP/1.1\r\nhost: ${this.#host}\r\nconnection: keep-alive\r\n`;
     for (const name in headers) {
-      const value = headers[name];
-      if (typeof value !== 'string' || !VALUE.test(value)) return null;
-      if (!TOKEN.test(name) || RESERVED.has(name.toLowerCase())) return null;
-      head += `${name}: ${value}\r\n`;
-      fields.push(name, value);
+      const line = lineOf(name, headers[name], this.#before?.lines[lines.length]);
+      if (line === null) return null;
+      head += line.text;
+      lines.push(line);
     }
-    return { method, fields, head };
+    return { method, lines, head };
   }
 }
 
-function isSame({ method, fields }: Beginning, ofMethod: string, headers: HeaderFields): boolean {
+/** `before` stood in the same place of another head, where it mostly says the same. Null for one that is not plain. */
+function lineOf(name: string, value: string | undefined, before: Line | undefined): Line | null {
+  const isNameKnown = before !== undefined && before.name === name;
+  if (isNameKnown && before.value === value) return before;
+  if (typeof value !== 'string' || !VALUE.test(value)) return null;
+  if (!isNameKnown && (!TOKEN.test(name) || RESERVED.has(name.toLowerCase()))) return null;
+  return { name, value, text: `${name}: ${value}\r\n` };
+}
+
+function isSame({ method, lines }: Beginning, ofMethod: string, headers: HeaderFields): boolean {
   let at = 0;
   for (const name in headers) {
-    if (fields[at] !== name || fields[at + 1] !== headers[name]) return false;
-    at += 2;
+    const line = lines[at];
+    if (line === undefined || line.name !== name || line.value !== headers[name]) return false;
+    at += 1;
   }
-  return at === fields.length && method === ofMethod;
+  return at === lines.length && method === ofMethod;
 }
 
 /** Head and body in one write to the system. */

@@ -45,7 +45,8 @@ class KeptText {
 /** The JSON of rows that are made one after the other: to the letter what JSON.stringify makes of their cells. */
 export class CellTexts {
   readonly #ofRequest = new KeptText(REQUEST_COLUMNS, 'config_generation', 'stream');
-  readonly #ofAttempt = new KeptText(ATTEMPT_COLUMNS, 'provider', 'region');
+  readonly #model = new KeptText(ATTEMPT_COLUMNS, 'provider', 'provider_model');
+  readonly #region = new KeptText(ATTEMPT_COLUMNS, 'region', 'region');
   readonly #priceOfEnd = new KeptText(ATTEMPT_END_COLUMNS, 'price_id', 'price_id');
   readonly #outcome = new KeptText(ATTEMPT_END_COLUMNS, 'outcome', 'error_code');
   readonly #unpriced = new KeptText(ATTEMPT_END_COLUMNS, 'unpriced_reason', 'unpriced_reason');
@@ -56,9 +57,8 @@ export class CellTexts {
   #decision: unknown = null;
   #decisionText = '';
 
-  /** Most hold nothing but characters that stand for themselves. */
   id(inferenceId: string): string {
-    return /^[\w-]*$/.test(inferenceId) ? `"${inferenceId}"` : JSON.stringify(inferenceId);
+    return nameText(inferenceId);
   }
 
   price(priceId: string | null): string {
@@ -81,9 +81,11 @@ export class CellTexts {
   }
 
   attempt(cells: AttemptCells): string {
-    const [attempt, sentAt, , , , , held, reservedTokens] = cells;
-    const begin = `[${numberText(attempt)},${numberText(sentAt)},${this.#ofAttempt.of(cells)}`;
-    return `${begin},${digitsText(held)},${numberText(reservedTokens)}]`;
+    const [attempt, sentAt, , , key, , held, reservedTokens] = cells;
+    const begin = `[${numberText(attempt)},${numberText(sentAt)},${this.#model.of(cells)}`;
+    const end = `${digitsText(held)},${numberText(reservedTokens)}]`;
+    // One of thousands of keys is seldom the one before.
+    return `${begin},${nameText(key)},${this.#region.of(cells)},${end}`;
   }
 
   /** Joined, and so in one piece: it is copied from twice. */
@@ -110,6 +112,11 @@ export class CellTexts {
   requestEnd(cells: RequestEndCells): string {
     return `[${numberText(cells[0])},${this.#ofRequestEnd.of(cells)}]`;
   }
+}
+
+/** Most names hold nothing but characters that stand for themselves. Of rows that nobody has looked at yet it may be anything. */
+function nameText(name: string | null): string {
+  return typeof name === 'string' && /^[\w:.-]*$/.test(name) ? `"${name}"` : JSON.stringify([name]).slice(1, -1);
 }
 
 /** Rows that nobody has looked at yet may hold anything here. */

@@ -1,29 +1,17 @@
 import type { Outcome } from '../../domain/ledger.js';
 import type { NanoUsd } from '../../domain/money.js';
-import type { UsageSource } from '../../domain/usage.js';
+import { type AttemptCut, CutNames, isSameCut, type RequestCut } from './cut-names.js';
 
 /** Milliseconds in the hour whose rows form one chain, and one rollup. */
 export const HOUR_MS = 3_600_000;
 
 /** What a request says of itself in a report. */
-export interface RequestFact {
+export interface RequestFact extends RequestCut {
   received_at: number;
-  client: string;
-  model: string;
-  endpoint: string;
-  task: string;
-  region: string | null;
-  outcome: Outcome;
 }
 
 /** What an attempt says of itself in a report. `cost` is the one that holds now, adjustments included. */
-export interface AttemptFact {
-  provider: string;
-  provider_model: string;
-  key: string | null;
-  region: string | null;
-  outcome: Outcome;
-  usage_source: UsageSource | null;
+export interface AttemptFact extends AttemptCut {
   input: number | null;
   cached_input: number | null;
   cache_write: number | null;
@@ -32,9 +20,6 @@ export interface AttemptFact {
   audio_input: number | null;
   audio_output: number | null;
   cost: NanoUsd | null;
-  error_code: string | null;
-  /** Id of the price that made the cost. */
-  price: string | null;
 }
 
 /** Everything that two facts of one hour may differ in, in the order of the columns of `cuts`. */
@@ -84,20 +69,22 @@ const ERRORS: ReadonlySet<Outcome> = new Set(['failed', 'refused', 'interrupted'
 
 /** Adds up the facts of requests by hour and cut, just as a report counts them. */
 export class CutSums {
-  readonly #sums = new Map<string, CutSum>();
+  readonly #names: CutNames;
+  readonly #hours = new Map<number, Map<string, CutSum>>();
   /** What was looked for last: most facts of a time are of one cut. */
   #last: { hour: number; request: RequestFact; attempt: AttemptFact | null; sum: CutSum } | null = null;
 
-  values(): IterableIterator<CutSum> {
-    return this.#sums.values();
+  /** `names`: where those of others' sums are kept too. */
+  constructor(names = new CutNames()) {
+    this.#names = names;
+  }
+
+  *values(): IterableIterator<CutSum> {
+    for (const sums of this.#hours.values()) yield* sums.values();
   }
 
   get(hour: number, name: string): CutSum | undefined {
-    return this.#sums.get(`${hour}${name}`);
-  }
-
-  get size(): number {
-    return this.#sums.size;
+    return this.#hours.get(hour)?.get(name);
   }
 
   /** A whole request with its attempts in order; `sign` -1 takes one back. */
@@ -128,10 +115,11 @@ export class CutSums {
     const hour = Math.floor(request.received_at / HOUR_MS);
     const last = this.#last;
     if (last !== null && last.hour === hour && isSameCut(last, request, attempt)) return last.sum;
-    const name = cutName(request, attempt);
-    const key = `${hour}${name}`;
-    const sum = this.#sums.get(key) ?? emptySum(hour, name);
-    this.#sums.set(key, sum);
+    const name = this.#names.of(request, attempt);
+    const sums = this.#hours.get(hour) ?? new Map<string, CutSum>();
+    this.#hours.set(hour, sums);
+    const sum = sums.get(name) ?? emptySum(hour, name);
+    sums.set(name, sum);
     this.#last = { hour, request, attempt, sum };
     return sum;
   }
@@ -151,56 +139,6 @@ function countTokens(sum: CutSum, attempt: AttemptFact, sign: 1 | -1): void {
 function countRequest(sum: CutSum, request: RequestFact, sign: 1 | -1): void {
   sum.requests += sign;
   if (ERRORS.has(request.outcome)) sum.errors += sign;
-}
-
-/** Whether two facts have the same `cutName`, without making it. */
-function isSameCut(
-  one: { request: RequestFact; attempt: AttemptFact | null },
-  request: RequestFact,
-  attempt: AttemptFact | null,
-): boolean {
-  const other = one.request;
-  return (
-    other.client === request.client &&
-    other.model === request.model &&
-    other.endpoint === request.endpoint &&
-    other.task === request.task &&
-    other.outcome === request.outcome &&
-    other.region === request.region &&
-    isSameCall(one.attempt, attempt)
-  );
-}
-
-function isSameCall(one: AttemptFact | null, other: AttemptFact | null): boolean {
-  if (one === null || other === null) return one === other;
-  return (
-    one.provider === other.provider &&
-    one.provider_model === other.provider_model &&
-    one.key === other.key &&
-    one.region === other.region &&
-    one.usage_source === other.usage_source &&
-    one.outcome === other.outcome &&
-    one.error_code === other.error_code &&
-    one.price === other.price
-  );
-}
-
-function cutName(request: RequestFact, attempt: AttemptFact | null): string {
-  return JSON.stringify([
-    request.client,
-    request.model,
-    request.endpoint,
-    request.task,
-    request.outcome,
-    attempt?.provider ?? null,
-    attempt?.provider_model ?? null,
-    attempt?.key ?? null,
-    attempt?.region ?? request.region,
-    attempt?.usage_source ?? null,
-    attempt?.outcome ?? null,
-    attempt?.error_code ?? null,
-    attempt?.price ?? null,
-  ]);
 }
 
 function emptySum(hour: number, name: string): CutSum {

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Database, Statement } from 'better-sqlite3';
+import { CutNames } from './cut-names.js';
 import { type AttemptFact, COUNT_COLUMNS, CUT_COLUMNS, type CutSum, CutSums, type RequestFact } from './cuts.js';
 import { ManyRows, type ManyRowsOptions } from './many-rows.js';
 
@@ -36,6 +37,7 @@ export class RollupWriter {
   readonly #db: Database;
   readonly #sql: Statements;
   readonly #totals: ManyRows;
+  readonly #names = new CutNames();
   readonly #cutIds = new Map<string, number>();
   /** Names among `#cutIds` that the present transaction made. */
   #newNames: string[] = [];
@@ -72,7 +74,7 @@ export class RollupWriter {
   /** Writes what was collected, inside the caller's transaction. `written` tells that the transaction has been. */
   write(): void {
     if (this.#changes.length === 0) return;
-    const sums = new CutSums();
+    const sums = new CutSums(this.#names);
     for (const { request, attempts, sign } of this.#changes) sums.add(request, attempts, sign);
     const hours = new Set<number>();
     for (const sum of sums.values()) {

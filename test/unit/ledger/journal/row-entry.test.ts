@@ -150,6 +150,8 @@ describe('entries as the tables take them', () => {
   it.each([
     ['a status that is undefined', settlementOf('a', { attempt: { status: undefined as unknown as null } })],
     ['an instant that is none', intentOf('a', { request: { receivedAt: Number.NaN } })],
+    ['a key that is a number', intentOf('a', { attempt: { key: 5 as unknown as string } })],
+    ['a key that is undefined', intentOf('a', { attempt: { key: undefined as unknown as string } })],
     ['an attempt without an instant', intentOf('a', { attempt: { sentAt: undefined as unknown as number } })],
     ['tokens that are text', intentOf('a', { attempt: { reservedTokens: '7' as unknown as number } })],
     ['a fraction of a token', intentOf('a', { attempt: { reservedTokens: 1e-7 } })],
