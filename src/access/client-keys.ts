@@ -17,7 +17,10 @@ const SHA256_HEX_BYTES = 64;
 /** Finds clients by their key's hash; the hash found is compared in constant time. */
 export function createClientDirectory(known: readonly KnownClient[], clock: Clock): ClientDirectory {
   const byHash = new Map(
-    known.map((entry) => [entry.keySha256, { ...entry, hash: Buffer.from(entry.keySha256, 'latin1') }]),
+    known.map(({ client, keySha256, expiresAt }) => [
+      keySha256,
+      { client, expiresAt, hash: Buffer.from(keySha256, 'latin1') },
+    ]),
   );
   const presentedHash = Buffer.alloc(SHA256_HEX_BYTES);
   return {
