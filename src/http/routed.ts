@@ -3,6 +3,7 @@ import type { Dispatcher, RoutedAnswer, RoutedRequest } from '../domain/dispatch
 import { WaybillError } from '../domain/errors.js';
 import type { Idempotency } from '../domain/idempotency.js';
 import type { Lifeline } from '../domain/lifeline.js';
+import { ownText } from '../domain/own-text.js';
 import type { TaskRequest } from '../domain/task.js';
 import { type BringingParts, broughtKey } from './brought-key.js';
 import type { Exchange, RequestHead } from './exchange.js';
@@ -116,7 +117,8 @@ export function routedRequest(
     model,
     ask,
     tags: tagsOf(exchange, client),
-    region: typeof region === 'string' && region !== '' ? region : null,
+    // The ledger knows it longer than the request lasts.
+    region: typeof region === 'string' && region !== '' ? ownText(region) : null,
     cacheControl: exchange.headers['cache-control'],
     brought: broughtKey(exchange, parts),
     life,

@@ -1,3 +1,4 @@
+import { ownText } from '../domain/own-text.js';
 import type { HeaderFields } from '../domain/provider.js';
 import { malformedAnswer } from './protocol-error.js';
 
@@ -94,8 +95,8 @@ export function addField(headers: HeaderFields, line: string): boolean {
 
 function nameAt(text: string, start: number): FieldName {
   const colon = text.indexOf(':', start);
-  // A string of its own: a slice would keep the whole head, and what came behind it, as long as the server says the same.
-  const own = Buffer.from(text.slice(start, colon + 1), 'latin1').toString('latin1');
+  // It is kept as long as the server says the same.
+  const own = ownText(text.slice(start, colon + 1));
   return { text: own, name: own.slice(0, -1).toLowerCase() };
 }
 

@@ -102,8 +102,9 @@ export class RequestTexts {
 function lineOf(name: string, value: string | undefined, before: Line | undefined): Line | null {
   const isNameKnown = before !== undefined && before.name === name;
   if (isNameKnown && before.value === value) return before;
-  if (typeof value !== 'string' || !VALUE.test(value)) return null;
-  if (!isNameKnown && (!TOKEN.test(name) || RESERVED.has(name.toLowerCase()))) return null;
+  // The name is looked at last: what a pattern looked at last is kept, and the value may be a client's key.
+  if (typeof value !== 'string' || !VALUE.test(value) || !TOKEN.test(name)) return null;
+  if (!isNameKnown && RESERVED.has(name.toLowerCase())) return null;
   return { name, value, text: `${name}: ${value}\r\n` };
 }
 

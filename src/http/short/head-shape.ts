@@ -1,5 +1,6 @@
-import type { ReadHeader } from '../exchange.js';
-import { CHANGING, type ChangingValue, MOST_BYTES, type PlainHead, type PlainHeaders, plainHeaders } from './head.js';
+import { ownText } from '../../domain/own-text.js';
+import { READ_HEADERS } from '../exchange.js';
+import { CHANGING, type ChangingValue, MOST_BYTES, type PlainHead, plainHeaders } from './head.js';
 
 const TAB = 0x09;
 const SPACE = 0x20;
@@ -15,21 +16,18 @@ const MOST_DIGITS = 9;
 export class HeadShape {
   readonly #path: string;
   /** What is read of it that does not change. */
-  readonly #headers: PlainHeaders;
+  readonly #headers = plainHeaders();
   /** What stands before, between and behind the values. */
   readonly #parts: Buffer[] = [];
   readonly #names: Array<ChangingValue['name']> = [];
 
   /** `data` begins with the head; `values` are in the order they stand in. */
   constructor(data: Buffer, { path, headers, headBytes }: PlainHead, values: readonly ChangingValue[]) {
-    const kept: Record<string, unknown> = { path };
-    for (const name in headers) {
-      if (!CHANGING.has(name as ReadHeader)) kept[name] = headers[name as ReadHeader];
+    this.#path = ownText(path);
+    for (const name of READ_HEADERS) {
+      const value = headers[name];
+      if (value !== undefined && !CHANGING.has(name)) this.#headers[name] = ownText(value);
     }
-    // Texts that are cut out of another keep all of it. These are their own.
-    const { path: ownPath, ...own } = JSON.parse(JSON.stringify(kept)) as { path: string } & Partial<PlainHeaders>;
-    this.#path = ownPath;
-    this.#headers = plainHeaders(own);
     let at = 0;
     for (const { name, start, end } of values) {
       this.#names.push(name);

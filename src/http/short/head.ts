@@ -49,6 +49,7 @@ export const CHANGING: ReadonlySet<ReadHeader> = new Set<ReadHeader>([
 /** Every name, undefined where it was not given: objects of one shape are made and read the fastest. */
 export type PlainHeaders = Record<ReadHeader, string | undefined>;
 
+/** Those that are given, and room for the others. */
 export function plainHeaders(given: Partial<PlainHeaders> = {}): PlainHeaders {
   return {
     authorization: given.authorization,

@@ -24,11 +24,14 @@ export interface AttemptCut {
   price: string | null;
 }
 
-interface Cut {
-  request: RequestCut;
-  attempt: AttemptCut | null;
+interface Named {
+  name: string;
+  /** What it says. Texts of its own: those of facts may have been cut out of longer ones, which they would keep. */
+  columns: ReadonlyArray<string | null>;
 }
 
+/** The place of the key in a name. */
+const KEY = 7;
 /** Beyond so many keys the names are made anew. */
 const MOST_KEPT = 4_096;
 
@@ -37,43 +40,46 @@ const MOST_KEPT = 4_096;
  * before was made with another. A name that comes again is the same string, which is found again without reading it.
  */
 export class CutNames {
-  readonly #byKey = new Map<string | null | undefined, Cut & { name: string }>();
+  readonly #byKey = new Map<string | null, Named>();
+
+  /** How many are kept. */
+  get size(): number {
+    return this.#byKey.size;
+  }
 
   of(request: RequestCut, attempt: AttemptCut | null): string {
-    const known = this.#byKey.get(attempt?.key);
-    if (known !== undefined && isSameCut(known, request, attempt)) return known.name;
+    const known = this.#byKey.get(attempt === null ? null : attempt.key);
+    if (known !== undefined && isNamed(known, request, attempt)) return known.name;
     const name = cutName(request, attempt);
+    const columns = JSON.parse(name) as Array<string | null>;
     if (this.#byKey.size >= MOST_KEPT) this.#byKey.clear();
-    this.#byKey.set(attempt?.key, { request, attempt, name });
+    this.#byKey.set(columns[KEY] ?? null, { name, columns });
     return name;
   }
 }
 
-/** Whether two facts have the same `cutName`, without making it. */
-export function isSameCut(one: Cut, request: RequestCut, attempt: AttemptCut | null): boolean {
-  const other = one.request;
+/** Whether it is the name of these facts, told without making it. */
+function isNamed({ columns }: Named, request: RequestCut, attempt: AttemptCut | null): boolean {
   return (
-    other.client === request.client &&
-    other.model === request.model &&
-    other.endpoint === request.endpoint &&
-    other.task === request.task &&
-    other.outcome === request.outcome &&
-    other.region === request.region &&
-    isSameCall(one.attempt, attempt)
+    columns[0] === request.client &&
+    columns[1] === request.model &&
+    columns[2] === request.endpoint &&
+    columns[3] === request.task &&
+    columns[4] === request.outcome &&
+    columns[8] === (attempt?.region ?? request.region) &&
+    (attempt === null ? columns[10] === null : isNamedCall(columns, attempt))
   );
 }
 
-function isSameCall(one: AttemptCut | null, other: AttemptCut | null): boolean {
-  if (one === null || other === null) return one === other;
+function isNamedCall(columns: Named['columns'], attempt: AttemptCut): boolean {
   return (
-    one.provider === other.provider &&
-    one.provider_model === other.provider_model &&
-    one.key === other.key &&
-    one.region === other.region &&
-    one.usage_source === other.usage_source &&
-    one.outcome === other.outcome &&
-    one.error_code === other.error_code &&
-    one.price === other.price
+    columns[5] === attempt.provider &&
+    columns[6] === attempt.provider_model &&
+    columns[KEY] === attempt.key &&
+    columns[9] === attempt.usage_source &&
+    columns[10] === attempt.outcome &&
+    columns[11] === attempt.error_code &&
+    columns[12] === attempt.price
   );
 }
 

@@ -1,6 +1,6 @@
 import type { Outcome } from '../../domain/ledger.js';
 import type { NanoUsd } from '../../domain/money.js';
-import { type AttemptCut, CutNames, isSameCut, type RequestCut } from './cut-names.js';
+import { type AttemptCut, CutNames, type RequestCut } from './cut-names.js';
 
 /** Milliseconds in the hour whose rows form one chain, and one rollup. */
 export const HOUR_MS = 3_600_000;
@@ -72,7 +72,7 @@ export class CutSums {
   readonly #names: CutNames;
   readonly #hours = new Map<number, Map<string, CutSum>>();
   /** What was looked for last: most facts of a time are of one cut. */
-  #last: { hour: number; request: RequestFact; attempt: AttemptFact | null; sum: CutSum } | null = null;
+  #last: CutSum | null = null;
 
   /** `names`: where those of others' sums are kept too. */
   constructor(names = new CutNames()) {
@@ -113,14 +113,14 @@ export class CutSums {
 
   #sumOf(request: RequestFact, attempt: AttemptFact | null): CutSum {
     const hour = Math.floor(request.received_at / HOUR_MS);
-    const last = this.#last;
-    if (last !== null && last.hour === hour && isSameCut(last, request, attempt)) return last.sum;
     const name = this.#names.of(request, attempt);
+    const last = this.#last;
+    if (last !== null && last.hour === hour && last.name === name) return last;
     const sums = this.#hours.get(hour) ?? new Map<string, CutSum>();
     this.#hours.set(hour, sums);
     const sum = sums.get(name) ?? emptySum(hour, name);
     sums.set(name, sum);
-    this.#last = { hour, request, attempt, sum };
+    this.#last = sum;
     return sum;
   }
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { READ_HEADERS } from '../../../src/http/exchange.js';
 import { parsePlainHead } from '../../../src/http/short/head.js';
 import { PlainHeads } from '../../../src/http/short/plain-heads.js';
 
@@ -112,6 +113,20 @@ describe('a head on a connection that has brought others', () => {
       }),
       { numRuns: 5_000 },
     );
+  });
+
+  it.each(READ_HEADERS.filter((name) => name !== 'origin' && name !== 'host'))('says its own %s', (name) => {
+    const heads = new PlainHeads();
+    const lines = LINES.filter((line) => !line.toLowerCase().startsWith(`${name}:`));
+    const read = ['one', 'one', 'one', 'one', 'another', 'one', 'one'].map((value) => {
+      const data = head([...lines, `${name}: ${value}`]);
+      const headers = heads.read(data, data.length, isPath)?.headers;
+      expect(headers).toStrictEqual(parsed(data)?.headers);
+      return headers;
+    });
+    // Looked at when all have been read: one does not change with the next.
+    expect(read.map((headers) => headers?.[name])).toEqual(['one', 'one', 'one', 'one', 'another', 'one', 'one']);
+    expect(new Set(read).size).toBe(7);
   });
 
   it('goes to its own path', () => {

@@ -36,6 +36,8 @@ describe('the breaker', () => {
     health.record('t', FAILED);
     health.record('t', FAILED);
     expect(health.isOpen('t')).toBe(false);
+    for (const record of [FAILED, OK, FAILED, OK, FAILED, OK]) health.record('other', record);
+    expect(health.isOpen('other')).toBe(false);
   });
 
   it('lets one probe through when its time is over; its answer closes it', async () => {
